@@ -1,0 +1,1 @@
+"""Making sessions that are nowhere to be had: the demo project."""

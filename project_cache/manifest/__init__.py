@@ -1,0 +1,1 @@
+"""What a project holds, where it lies, how it is checked."""

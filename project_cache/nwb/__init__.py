@@ -1,0 +1,1 @@
+"""Reading NWB by HDF5 alone, lazily."""

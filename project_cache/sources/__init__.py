@@ -1,0 +1,1 @@
+"""Where objects come from: one small interface, one file for each kind."""
