@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import socket
@@ -16,38 +15,17 @@ import time
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol
-
-import blake3
+from typing import BinaryIO
 
 from project_cache.errors import ConfigurationError
-from project_cache.store.atomic import atomic_write, hidden, translated
+from project_cache.files import atomic_write, hidden, new_hasher, room_for, translated
 
-__all__ = ["Hasher", "Journal", "Part", "new_hasher"]
+__all__ = ["Journal", "Part", "orphans", "owners"]
 
 CHECKPOINT_BYTES = 128 << 20
 HEARTBEAT_S = 30.0
 #: a part of another machine that has been silent for so long is taken to be abandoned
 ABANDONED_S = 600.0
-
-
-class Hasher(Protocol):
-    """What hashlib's and blake3's objects have in common."""
-
-    def update(self, data: bytes | memoryview, /) -> object:
-        """Add bytes."""
-
-    def hexdigest(self) -> str:
-        """Return the digest of the bytes so far."""
-
-
-def new_hasher(algorithm: str) -> Hasher:
-    """Return an empty hasher; ``algorithm`` is ``"blake3"`` or ``"sha256"``."""
-    if algorithm == "blake3":
-        return blake3.blake3()
-    if algorithm == "sha256":
-        return hashlib.sha256()
-    raise ConfigurationError(f"No digest is called {algorithm!r} here: use blake3 or sha256.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,6 +76,8 @@ class Journal:
 
     def abandoned(self, last_sign: float, now: float) -> bool:
         """Return whether the process that filled it is gone, as far as can be told."""
+        if not self.pid:
+            return True  # let go of on purpose
         if now - last_sign > ABANDONED_S:
             return True
         return self.host == socket.gethostname() and not _alive(self.pid)
@@ -204,6 +184,8 @@ class Part:
         it keeps what it has.
         """
         self.close()
+        if size is not None:
+            room_for(self.path.parent, size)
         with translated(self.path):
             self.path.unlink(missing_ok=True)
             self._file = self.path.open("xb")
@@ -262,6 +244,13 @@ class Part:
             file, self._file = self._file, None
             with translated(self.path):
                 file.close()
+
+    def release(self) -> None:
+        """Leave part and journal for whoever comes next."""
+        self.checkpoint()
+        self.close()
+        self.journal = dataclasses.replace(self.journal, pid=0)
+        self.journal.write(self._journal_path)
 
     def forget(self) -> None:
         """Remove the journal of a part that has been published."""

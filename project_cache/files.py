@@ -1,19 +1,35 @@
-"""Publishing a file so that others see all of it or nothing."""
+"""Files: publishing one so that others see all of it or nothing, and telling it by its digest."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import shutil
 import stat
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
-from project_cache.errors import DiskFullError, ReadOnlyCacheError
+import blake3
 
-__all__ = ["atomic_write", "folder_bits", "hidden", "make_folder", "publish", "translated"]
+from project_cache.errors import ConfigurationError, DiskFullError, ReadOnlyCacheError
+
+__all__ = [
+    "Hasher",
+    "atomic_write",
+    "digest_of",
+    "folder_bits",
+    "hidden",
+    "make_folder",
+    "new_hasher",
+    "publish",
+    "room_for",
+    "translated",
+]
 
 #: errno values that mean "no more room": the disk, the quota, the largest file that is allowed
 NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -168,3 +184,50 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
         # Gone after a rename; after a failure it holds nothing that anyone wants.
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def room_for(folder: Path, size: int) -> None:
+    """Raise before a byte moves if a file of ``size`` bytes cannot fit in ``folder``."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise DiskFullError(
+            f"{size:,} bytes are to come to {folder}, and {free:,} are free. Nothing in the cache was changed. "
+            f"Free some space, or put the cache elsewhere with PROJECT_CACHE_DIR or manifest=."
+        )
+
+
+class Hasher(Protocol):
+    """What hashlib's and blake3's objects have in common."""
+
+    def update(self, data: bytes | memoryview, /) -> object:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the digest of the bytes so far."""
+
+
+def new_hasher(algorithm: str) -> Hasher:
+    """Return an empty hasher; ``algorithm`` is ``"blake3"`` or ``"sha256"``."""
+    if algorithm == "blake3":
+        return blake3.blake3()
+    if algorithm == "sha256":
+        return hashlib.sha256()
+    raise ConfigurationError(f"No digest is called {algorithm!r} here: use blake3 or sha256.")
+
+
+def digest_of(path: Path, algorithm: str = "blake3") -> str:
+    """Return the digest of a file, as ``"blake3:…"``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "a").write_bytes(b"abc")
+    ...     digest_of(Path(folder) / "a", "sha256")[:23]
+    'sha256:ba7816bf8f01cfea'
+    """
+    hasher = new_hasher(algorithm)
+    with path.open("rb") as file:
+        while block := file.read(8 << 20):
+            hasher.update(block)
+    return f"{algorithm}:{hasher.hexdigest()}"

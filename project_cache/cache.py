@@ -1,0 +1,520 @@
+"""ProjectCache: a project's tables and sessions, from a local folder that is filled as they are asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from project_cache.errors import ConfigurationError, ProjectCacheError, UnknownObjectError
+from project_cache.manifest.keys import Key
+from project_cache.manifest.model import Manifest
+from project_cache.projects import (
+    cache_dir,
+    chosen_sources,
+    existing,
+    found_or_written,
+    named,
+    offline_wanted,
+    warehouse_sources,
+)
+from project_cache.sources.base import Progress, Source
+from project_cache.store.store import Store, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from project_cache.tables.tables import Tables
+
+__all__ = ["EcephysProjectCache", "ProjectCache", "cache_dir"]
+
+
+class ProjectCache:
+    """A project of recording sessions in a local folder, which is filled as things are asked for.
+
+    The constructors are :meth:`open`, :meth:`from_warehouse`, :meth:`fixed` and :meth:`from_directory`; calling
+    the class is AllenSDK's way and the same as :meth:`from_warehouse` with its defaults.
+
+    Parameters
+    ----------
+    fetch_api : Source or sequence of Source, optional
+        Where absent objects come from, instead of what the manifest or the project names.
+    fetch_tries : int
+        How often an object that arrived broken is asked for again. (Drops on the way are resumed in any case.)
+    stream_writer : None
+        AllenSDK's; the store writes here, so anything else is refused.
+    manifest : str or pathlib.Path, optional
+        The manifest file, whose folder is the cache folder (or that folder). If there is none it is written.
+        By default ``ecephys_project_manifest.json`` in the working directory where that exists, as AllenSDK
+        has it, or else in the user's cache folder (see :func:`cache_dir`).
+    version : str, optional
+        The manifest version to insist on.
+    cache : bool
+        AllenSDK's; only True works, there as here.
+    layers : sequence of str or pathlib.Path, optional
+        Folders of the same project that are asked first and never written to, such as a preloaded drive. Those
+        in ``PROJECT_CACHE_LAYERS`` (separated as in ``PATH``) follow.
+    offline : bool, optional
+        Never touch the network. By default what ``PROJECT_CACHE_OFFLINE`` says.
+    progress : bool, optional
+        Whether to show progress bars; by default in a terminal and in a notebook.
+    lock_timeout : float, optional
+        Seconds to wait while another process fetches the same object; by default as long as it takes.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        What the project holds and where.
+    store : Store
+        The folders that hold it.
+    """
+
+    MANIFEST_VERSION: ClassVar[str] = "0.3.0"
+    SESSIONS_KEY: ClassVar[str] = "sessions"
+    PROBES_KEY: ClassVar[str] = "probes"
+    CHANNELS_KEY: ClassVar[str] = "channels"
+    UNITS_KEY: ClassVar[str] = "units"
+    SESSION_DIR_KEY: ClassVar[str] = "session_data"
+    SESSION_NWB_KEY: ClassVar[str] = "session_nwb"
+    PROBE_LFP_NWB_KEY: ClassVar[str] = "probe_lfp_nwb"
+    NATURAL_MOVIE_DIR_KEY: ClassVar[str] = "movie_dir"
+    NATURAL_MOVIE_KEY: ClassVar[str] = "natural_movie"
+    NATURAL_SCENE_DIR_KEY: ClassVar[str] = "natural_scene_dir"
+    NATURAL_SCENE_KEY: ClassVar[str] = "natural_scene"
+    SESSION_ANALYSIS_METRICS_KEY: ClassVar[str] = "session_analysis_metrics"
+    TYPEWISE_ANALYSIS_METRICS_KEY: ClassVar[str] = "typewise_analysis_metrics"
+
+    def __init__(
+        self,
+        fetch_api: Source | Sequence[Source] | None = None,
+        fetch_tries: int = 2,
+        stream_writer: None = None,
+        manifest: str | Path | None = None,
+        version: str | None = None,
+        cache: bool = True,
+        *,
+        layers: Iterable[str | Path] | None = None,
+        offline: bool | None = None,
+        progress: bool | None = None,
+        lock_timeout: float | None = None,
+    ) -> None:
+        if stream_writer is not None:
+            raise ConfigurationError(
+                "stream_writer= is not used here: the store writes files itself. Leave it out."
+            )
+        offline = offline_wanted() if offline is None else offline
+        self._setup(
+            found_or_written(manifest, version, write=not offline),
+            sources=fetch_api,
+            fetch_tries=fetch_tries,
+            cache=cache,
+            layers=layers,
+            offline=offline,
+            progress=progress,
+            lock_timeout=lock_timeout,
+        )
+
+    def _setup(
+        self,
+        manifest: Manifest,
+        *,
+        sources: Source | Sequence[Source] | None = None,
+        fetch_tries: int = 2,
+        cache: bool = True,
+        layers: Iterable[str | Path] | None = None,
+        offline: bool | None = None,
+        progress: bool | None = None,
+        lock_timeout: float | None = None,
+    ) -> None:
+        if not cache:
+            raise ConfigurationError(
+                "cache=False would keep nothing, and without files no session can be opened (nor could AllenSDK). "
+                "Leave it out, or give a manifest= in a temporary folder."
+            )
+        if isinstance(fetch_tries, bool) or fetch_tries < 1:
+            raise ConfigurationError(f"fetch_tries must be 1 or more, not {fetch_tries!r}.")
+        self.manifest = manifest
+        self.fetch_tries = fetch_tries
+        self.cache = True
+        self.stream_writer = None
+        self.progress = progress
+        offline = offline_wanted() if offline is None else offline
+        folders = [
+            *(layers or ()),
+            *filter(None, os.environ.get("PROJECT_CACHE_LAYERS", "").split(os.pathsep)),
+        ]
+        chosen = chosen_sources(sources, manifest)
+        self.fetch_api = chosen[0] if chosen else None
+        self.store = Store(
+            manifest,
+            [manifest.at(existing(folder)) for folder in folders],
+            chosen,
+            offline=offline,
+            tries=fetch_tries,
+            progress=self._bar,
+            lock_timeout=lock_timeout,
+        )
+        self._tables: Tables | None = None
+
+    # Opening -----------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, project: str | Path, **options: Any) -> ProjectCache:
+        """Return the cache of a project.
+
+        Parameters
+        ----------
+        project : str or pathlib.Path
+            The name of a manifest that ships with the package (``"demo"``, ``"visual-coding-neuropixels"``), which
+            then has a folder of its own in :func:`cache_dir`; or a manifest file; or the folder it is in.
+        **options
+            ``layers``, ``offline``, ``progress``, ``fetch_tries``, ``lock_timeout`` as in the class.
+
+        Raises
+        ------
+        ManifestError
+            There is no such project, or its manifest is broken.
+        """
+        self = cls.__new__(cls)
+        self._setup(named(project), **options)
+        return self
+
+    @classmethod
+    def from_warehouse(
+        cls,
+        scheme: str | None = None,
+        host: str | None = None,
+        asynchronous: bool = False,
+        manifest: str | Path | None = None,
+        version: str | None = None,
+        cache: bool = True,
+        fetch_tries: int = 2,
+        timeout: float = 1200,
+        **options: Any,
+    ) -> ProjectCache:
+        """Return a cache that is filled from the Allen Institute's data warehouse.
+
+        Parameters
+        ----------
+        scheme, host : str, optional
+            Another warehouse, such as ``"http"`` and ``"127.0.0.1:8080"``. Without them it is
+            ``http://api.brain-map.org``, and what that cannot give comes from the project's public bucket.
+        asynchronous : bool
+            AllenSDK's choice between two ways to download. There is one here, which is resumed after drops and
+            works inside notebooks; both values give it.
+        manifest, version, cache, fetch_tries
+            As in the class.
+        timeout : float
+            Seconds that the warehouse may stay silent in all while one file is asked for.
+        **options
+            ``layers``, ``offline``, ``progress``, ``lock_timeout`` as in the class.
+        """
+        self = cls.__new__(cls)
+        offline = options.get("offline")
+        offline = offline_wanted() if offline is None else bool(offline)
+        found = found_or_written(manifest, version, write=not offline)
+        sources = warehouse_sources(found, scheme, host, timeout)
+        self._setup(found, sources=sources, cache=cache, fetch_tries=fetch_tries, **options)
+        return self
+
+    @classmethod
+    def from_lims(cls, *args: object, **kwargs: object) -> ProjectCache:
+        """Refuse: LIMS is a database inside the Allen Institute."""
+        raise ConfigurationError(
+            "LIMS is a database inside the Allen Institute and is not read here. Use from_warehouse(), or open() on a folder."
+        )
+
+    @classmethod
+    def fixed(
+        cls, manifest: str | Path | None = None, version: str | None = None, **options: Any
+    ) -> ProjectCache:
+        """Return a cache that never touches the network: what is in its folders is all there is.
+
+        Parameters
+        ----------
+        manifest, version
+            As in the class; the manifest must be there.
+        **options
+            ``layers``, ``progress`` as in the class.
+        """
+        self = cls.__new__(cls)
+        found = found_or_written(manifest, version, write=False)
+        self._setup(found, **{**options, "offline": True})
+        return self
+
+    @classmethod
+    def from_directory(
+        cls,
+        directory: str | Path,
+        manifest: str | Path | None = None,
+        version: str | None = None,
+        **options: Any,
+    ) -> ProjectCache:
+        """Return a cache that copies what is asked for from another folder, such as a slow network share.
+
+        Parameters
+        ----------
+        directory : str or pathlib.Path
+            The folder, in AllenSDK's layout or with a manifest of its own.
+        manifest, version
+            As in the class.
+        **options
+            ``layers``, ``progress``, ``fetch_tries``, ``lock_timeout`` as in the class.
+        """
+        from project_cache.sources.directory import DirectorySource
+
+        self = cls.__new__(cls)
+        found = found_or_written(manifest, version, write=True)
+        self._setup(found, sources=[DirectorySource(found.at(existing(directory)))], **options)
+        return self
+
+    # Tables ------------------------------------------------------------------------------------
+
+    @property
+    def tables(self) -> Tables:
+        """The project's tables, each read when it is first asked for."""
+        if self._tables is None:
+            from project_cache.tables.tables import Tables
+
+            self._tables = Tables(self.store.get)
+        return self._tables
+
+    def get_session_table(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return one row for each session, with the number of its units, channels and probes and its structures.
+
+        Parameters
+        ----------
+        suppress : sequence of str, optional
+            Columns to leave out; by default AllenSDK's choice.
+        """
+        return self.tables.sessions(suppress=suppress)
+
+    def get_probes(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return one row for each probe of each session."""
+        return self.tables.probes(suppress=suppress)
+
+    def get_channels(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return one row for each channel of each probe."""
+        return self.tables.channels(suppress=suppress)
+
+    def get_units(
+        self,
+        suppress: Sequence[str] | None = None,
+        filter_by_validity: bool = True,
+        **unit_filter_kwargs: Any,
+    ) -> pd.DataFrame:
+        """Return one row for each sorted unit that passes the filters, joined with its channel, probe and session.
+
+        Parameters
+        ----------
+        suppress : sequence of str, optional
+            Columns to leave out; by default AllenSDK's choice.
+        filter_by_validity : bool
+            Whether to keep only units of the quality "good".
+        **unit_filter_kwargs
+            ``amplitude_cutoff_maximum`` (0.1), ``presence_ratio_minimum`` (0.95), ``isi_violations_maximum`` (0.5);
+            None is no limit. ``filter_out_of_brain_units`` (True). More: see :meth:`Tables.units`.
+        """
+        return self.tables.units(
+            suppress=suppress, filter_by_validity=filter_by_validity, **unit_filter_kwargs
+        )
+
+    def get_unit_analysis_metrics_for_session(
+        self,
+        session_id: int,
+        annotate: bool = True,
+        filter_by_validity: bool = True,
+        **unit_filter_kwargs: Any,
+    ) -> pd.DataFrame:
+        """Return the published response metrics of a session's units, one row for each."""
+        return self.tables.session_metrics(
+            _id(session_id), annotate=annotate, filter_by_validity=filter_by_validity, **unit_filter_kwargs
+        )
+
+    def get_unit_analysis_metrics_by_session_type(
+        self,
+        session_type: str,
+        annotate: bool = True,
+        filter_by_validity: bool = True,
+        **unit_filter_kwargs: Any,
+    ) -> pd.DataFrame:
+        """Return the published response metrics of the units of all sessions of a type, one row for each."""
+        return self.tables.type_metrics(
+            session_type, annotate=annotate, filter_by_validity=filter_by_validity, **unit_filter_kwargs
+        )
+
+    def get_all_session_types(self, **session_kwargs: Any) -> list[Any]:
+        """Return the session types, in the order of the table."""
+        return self.tables.session_types(**session_kwargs)
+
+    def get_all_full_genotypes(self, **session_kwargs: Any) -> list[Any]:
+        """Return the genotypes, in the order of the table."""
+        return self.tables.full_genotypes(**session_kwargs)
+
+    def get_structure_acronyms(self, **channel_kwargs: Any) -> list[Any]:
+        """Return the acronyms of the structures that channels lie in (nan for those outside of the brain)."""
+        return self.tables.structure_acronyms(**channel_kwargs)
+
+    def get_all_ages(self, **session_kwargs: Any) -> list[Any]:
+        """Return the ages in days, in the order of the table."""
+        return self.tables.ages(**session_kwargs)
+
+    def get_all_sexes(self, **session_kwargs: Any) -> list[Any]:
+        """Return the sexes, in the order of the table."""
+        return self.tables.sexes(**session_kwargs)
+
+    # Sessions ----------------------------------------------------------------------------------
+
+    def get_session_data(
+        self, session_id: int, filter_by_validity: bool = True, **unit_filter_kwargs: Any
+    ) -> Any:
+        """Return a session (:class:`EcephysSession`, or what the manifest says); its file is fetched if no layer of the cache has it.
+
+        Parameters
+        ----------
+        session_id : int
+            A session of the table.
+        filter_by_validity : bool
+            Whether to leave out invalid channels, and units of another quality than "good".
+        **unit_filter_kwargs
+            ``amplitude_cutoff_maximum``, ``presence_ratio_minimum``, ``isi_violations_maximum`` (None is no limit)
+            and ``filter_out_of_brain_units``, as in :meth:`get_units`.
+
+        Raises
+        ------
+        UnknownObjectError
+            The project has no such session.
+        MissingObjectError, TransferError
+            Its file is not there and cannot be had.
+        """
+        from project_cache.sessions.base import Session
+        from project_cache.sessions.ecephys import EcephysSession
+
+        session_id = _id(session_id)
+        path = self._path_of_session(session_id)
+        entry = self.manifest.entry(Key("session_nwb", (session_id,)))
+        if (entry.session_class or self.manifest.session_class) == "Session":
+            if unit_filter_kwargs:
+                raise ConfigurationError(
+                    f"The sessions of {self.manifest.project} take no unit filters ({', '.join(unit_filter_kwargs)})."
+                )
+            return Session(path)
+        return EcephysSession(
+            path,
+            channel_table=self.tables.session_channels,
+            filter_by_validity=filter_by_validity,
+            origin=(_reopened, (self, session_id, filter_by_validity, unit_filter_kwargs)),
+            **unit_filter_kwargs,
+        )
+
+    def _path_of_session(self, session_id: int | str) -> Path:
+        """Return the path of a session's file; before it is fetched, the table is asked whether it exists at all."""
+        key = Key("session_nwb", (session_id,))
+        path = self.store.find(key)
+        if path is not None:
+            return path
+        try:
+            known = self.tables.session_ids()
+        except ProjectCacheError:
+            return self.store.get(
+                key
+            )  # a drive may hold sessions and no tables; the store says what is missing
+        if session_id not in known:
+            raise UnknownObjectError(
+                f"The project {self.manifest.project} has no session {session_id}; get_session_table() lists its {len(known)}."
+            )
+        return self.store.get(key)
+
+    def fetch(self, session_ids: Iterable[int], *, lfp: bool = False) -> dict[Key, Path]:
+        """Return the files of sessions, each fetched if it is not there.
+
+        Parameters
+        ----------
+        session_ids : iterable of int
+            Sessions of the table.
+        lfp : bool
+            Whether the LFP file of each of their probes is fetched as well.
+        """
+        found: dict[Key, Path] = {}
+        for session_id in map(_id, session_ids):
+            found[Key("session_nwb", (session_id,))] = self._path_of_session(session_id)
+            for probe_id in self.tables.lfp_probes(session_id) if lfp else ():
+                key = Key("probe_lfp_nwb", (session_id, probe_id))
+                found[key] = self.store.get(key)
+        return found
+
+    def verify(self, keys: Iterable[Key] | None = None, *, workers: int | None = None) -> list[Verdict]:
+        """Read every byte of what is there and compare the digests; see :meth:`Store.verify`."""
+        from project_cache.display.progress import bar
+
+        with bar("verify", unit="file", show=self.progress) as progress:
+            return self.store.verify(keys, workers=workers, progress=progress)
+
+    # Around ------------------------------------------------------------------------------------
+
+    @property
+    def manifest_path(self) -> str:
+        """The manifest's file."""
+        return str(self.manifest.path)
+
+    @property
+    def offline(self) -> bool:
+        """Whether the network is left alone."""
+        return self.store.offline
+
+    def get_cache_path(self, file_name: str | None, manifest_key: str, *args: int | str) -> str:
+        """Return where the manifest puts an object: AllenSDK's way of asking.
+
+        Parameters
+        ----------
+        file_name : str or None
+            Returned as it is, if there is one.
+        manifest_key : str
+            The kind, one of the ``…_KEY`` constants.
+        *args
+            Its ids (AllenSDK gives the session id twice; once is enough).
+        """
+        if file_name:
+            return file_name
+        return str(self.manifest.locate(Key(manifest_key, tuple(dict.fromkeys(args)))))
+
+    @contextlib.contextmanager
+    def _bar(self, key: Key) -> Iterator[Progress]:
+        from project_cache.display.progress import bar
+
+        with bar(str(key), show=self.progress) as progress:
+            yield progress
+
+    def __repr__(self) -> str:
+        state = [f"{len(self.store.layers)} more layers"] if self.store.layers else []
+        state += ["offline"] if self.offline else []
+        return f"<{type(self).__name__} {self.manifest.project!r} in {self.manifest.folder}{''.join(', ' + s for s in state)}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_tables": None}
+
+
+def _reopened(
+    cache: ProjectCache, session_id: int, filter_by_validity: bool, filters: Mapping[str, Any]
+) -> Any:
+    """Return a session that was pickled, by its cache and its id."""
+    return cache.get_session_data(session_id, filter_by_validity=filter_by_validity, **filters)
+
+
+def _id(session_id: Any) -> Any:
+    """Return an id as the keys have it: an int (whatever NumPy calls it), or a string that is no number."""
+    if isinstance(session_id, str) and not session_id.isdecimal():
+        return session_id
+    try:
+        return int(session_id) if isinstance(session_id, str) else operator.index(session_id)
+    except TypeError:
+        raise UnknownObjectError(
+            f"{session_id!r} is not a session id: give one of the index of get_session_table()."
+        ) from None
+
+
+#: ``ProjectCache`` under the name that AllenSDK's users import
+EcephysProjectCache = ProjectCache

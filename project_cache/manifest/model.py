@@ -1,0 +1,350 @@
+"""The manifest: what a project holds, where it lies, how it is checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from project_cache.errors import ManifestError
+from project_cache.files import atomic_write, make_folder
+from project_cache.manifest.allen import is_path_manifest, path_layout, path_manifest_of
+from project_cache.manifest.keys import Key
+from project_cache.manifest.layout import (
+    VISUAL_CODING,
+    Layout,
+    PercentLayout,
+    TemplateLayout,
+    absolute,
+)
+from project_cache.manifest.objects import ObjectEntry, Objects, entries_json, entries_parquet
+from project_cache.manifest.trust import safe_relative
+
+__all__ = ["FORMAT", "Manifest", "SourceEntry"]
+
+#: the name and the version of our own dialect
+FORMAT = "project_cache/1"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """One place that a project can be had from.
+
+    Attributes
+    ----------
+    name : str
+        What objects refer to it by.
+    kind : str
+        ``warehouse``, ``http``, ``directory`` or ``demo``.
+    url : str
+        Where it is; empty for a source that needs no place.
+    """
+
+    name: str
+    kind: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a project holds and where its files lie in one cache folder.
+
+    Two dialects are read and written: AllenSDK's path manifests (0.2.1 and 0.3.0, which name paths and
+    nothing else) and this package's own, which adds size, digest, validator and sources.
+
+    Attributes
+    ----------
+    project : str
+        The project's name.
+    version : str
+        The manifest's own version (a path manifest's: ``"0.3.0"``).
+    layout : Layout
+        From keys to paths.
+    path : pathlib.Path or None
+        The file it was read from.
+    trusted : bool
+        False where it came from a server.
+    session_class : str
+        The class of the sessions that are not told otherwise.
+    sources : tuple of SourceEntry
+        Where objects come from, in order.
+    objects : Objects
+        What is known about single objects.
+    """
+
+    project: str
+    version: str
+    layout: Layout
+    path: Path | None = None
+    trusted: bool = True
+    session_class: str = "EcephysSession"
+    sources: tuple[SourceEntry, ...] = ()
+    objects: Objects = field(default_factory=Objects)
+    description: str = ""
+    allen: bool = False
+
+    # Reading -----------------------------------------------------------------------------------
+
+    @classmethod
+    def read(
+        cls, path: str | Path, *, version: str | None = None, folder: str | Path | None = None
+    ) -> Manifest:
+        """Return the manifest of either dialect in a file on the user's own disk.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            The JSON file. The folder it is in is the cache folder.
+        version : str, optional
+            The version it must be of.
+        folder : str or pathlib.Path, optional
+            The cache folder, where it is not the one that the manifest lies in.
+
+        Raises
+        ------
+        ManifestError
+            It is missing, empty, truncated, of an unknown version or wrong in itself.
+        """
+        path = absolute(path)
+        try:
+            text = path.read_text("utf-8")
+        except FileNotFoundError as error:
+            raise ManifestError(
+                f"There is no manifest at {path}. Check the path, or whether the drive is mounted."
+            ) from error
+        except IsADirectoryError as error:
+            raise ManifestError(f"{path} is a folder. Give the manifest.json in it.") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise ManifestError(f"The manifest {path} cannot be read: {error}.") from error
+        manifest = cls._parsed(text, str(path), absolute(folder or path.parent), path=path, trusted=True)
+        if version is not None and manifest.version != version:
+            raise ManifestError(
+                f"The manifest {path} is of version {manifest.version}, and version={version!r} was asked for. "
+                f"Leave version= out, or move the manifest away to have a new one written."
+            )
+        return manifest
+
+    @classmethod
+    def parse(cls, text: str, *, folder: str | Path, origin: str) -> Manifest:
+        """Return a manifest that came from a server, with the cache folder it is to be used in.
+
+        None of its paths may leave that folder, and it must be of this package's own dialect.
+
+        Raises
+        ------
+        ManifestError
+            It is broken, a path manifest (which could name any place on the disk), or not to be trusted.
+        """
+        return cls._parsed(text, origin, absolute(folder), path=None, trusted=False)
+
+    @classmethod
+    def _parsed(cls, text: str, origin: str, folder: Path, *, path: Path | None, trusted: bool) -> Manifest:
+        if not text.strip():
+            raise ManifestError(
+                f"The manifest {origin} is empty. Restore it, or delete it to have it made anew."
+            )
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ManifestError(
+                f"The manifest {origin} is not whole JSON ({error}): it may have been cut short. "
+                f"Restore it, or delete it to have it made anew."
+            ) from error
+        if is_path_manifest(data):
+            if not trusted or path is None:
+                raise ManifestError(
+                    f"The manifest {origin} came from a server and names paths of a disk; it is not used."
+                )
+            version, layout = path_layout(data, path)
+            return cls(project=folder.name, version=version, layout=layout, path=path, allen=True)
+        return _own(data, origin, folder, path=path, trusted=trusted)
+
+    @classmethod
+    def visual_coding(cls, path: str | Path) -> Manifest:
+        """Return AllenSDK's own manifest for a cache folder that has none yet. Nothing is written."""
+        path = absolute(path)
+        version, layout = path_layout(path_manifest_of(), path)
+        return cls(project=path.parent.name, version=version, layout=layout, path=path, allen=True)
+
+    def at(self, folder: str | Path) -> Manifest:
+        """Return the same project as it lies in another folder: a layer.
+
+        A folder with a manifest of its own is read by that.
+        """
+        folder = absolute(folder)
+        if folder.is_file():
+            return Manifest.read(folder)
+        own = folder / "manifest.json"
+        if own.is_file():
+            found = Manifest.read(own)
+            return dataclasses.replace(found, objects=found.objects or self.objects)
+        if isinstance(self.layout, TemplateLayout):
+            layout: Layout = dataclasses.replace(self.layout, base=folder)
+        else:
+            _, layout = path_layout(path_manifest_of(), folder / "manifest.json")
+        return dataclasses.replace(self, layout=layout, path=folder / "manifest.json")
+
+    # What it says ------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        """The cache folder: the base of the layout, or where a path manifest lies."""
+        if isinstance(self.layout, TemplateLayout):
+            return self.layout.base
+        assert self.path is not None  # noqa: S101 - a path manifest always has one
+        return self.path.parent
+
+    def locate(self, key: Key) -> Path:
+        """Return where an object lies, or would."""
+        return self.layout.locate(key)
+
+    def scan(self, kind: str) -> Iterator[tuple[Key, Path]]:
+        """Yield the objects of a kind that are there."""
+        return self.layout.scan(kind)
+
+    def entry(self, key: Key) -> ObjectEntry:
+        """Return what is known about an object; with no digest and no size where nothing is."""
+        return self.objects.get(key) or ObjectEntry(key)
+
+    def sources_of(self, key: Key) -> tuple[str, ...]:
+        """Return the names of the sources of an object, in the order in which they are asked."""
+        return self.entry(key).sources or tuple(source.name for source in self.sources)
+
+    def relative(self, key: Key) -> str | None:
+        """Return where an object lies below its project's root, or None where that is not known."""
+        layout = self.layout if isinstance(self.layout, TemplateLayout) else None
+        templates = layout or TemplateLayout(Path(), VISUAL_CODING)
+        return templates.relative(key) if key in templates.fixed or key.kind in templates.templates else None
+
+    # Writing -----------------------------------------------------------------------------------
+
+    def write(self, path: str | Path, *, parquet: bool = False) -> Path:
+        """Write it in this package's own dialect, and return the path.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            The JSON file.
+        parquet : bool
+            Whether the object list goes to a parquet file beside it: for projects of many objects.
+
+        Raises
+        ------
+        ManifestError
+            Its paths lie in more than one folder, which this dialect cannot say.
+        """
+        path = absolute(path)
+        make_folder(path.parent)
+        data: dict[str, Any] = {"format": FORMAT, "project": self.project, "version": self.version}
+        if self.description:
+            data["description"] = self.description
+        data["session_class"] = self.session_class
+        data["layout"] = dict(self._templates())
+        if self.sources:
+            data["sources"] = [
+                {k: v for k, v in dataclasses.asdict(source).items() if v} for source in self.sources
+            ]
+        entries = list(self.objects)
+        if parquet:
+            listed = path.with_name(f"{path.stem}.objects.parquet")
+            data["objects"] = {"parquet": listed.name, "digest": entries_parquet(entries, listed)}
+        elif entries:
+            data["objects"] = entries_json(entries)
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(data, indent=2) + "\n", "utf-8")
+        return path
+
+    def write_path_manifest(self, path: str | Path) -> Path:
+        """Write it in AllenSDK's dialect (0.3.0), so that AllenSDK opens the folder, and return the path."""
+        path = absolute(path)
+        data = path_manifest_of(self.layout if isinstance(self.layout, TemplateLayout) else None)
+        make_folder(path.parent)
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(data, indent=2), "utf-8")
+        return path
+
+    def _templates(self) -> Mapping[str, str]:
+        if isinstance(self.layout, TemplateLayout):
+            return self.layout.templates
+        assert isinstance(self.layout, PercentLayout)  # noqa: S101 - for mypy: there are two
+        standard = Manifest.visual_coding(self.folder / "manifest.json").layout
+        assert isinstance(standard, PercentLayout)  # noqa: S101
+        if {k: self.layout.specs.get(k) for k in VISUAL_CODING} != {
+            k: standard.specs[k] for k in VISUAL_CODING
+        }:
+            raise ManifestError(
+                f"The manifest {self.path} puts files in folders of their own, which this package's dialect "
+                f"does not say. Keep the path manifest."
+            )
+        return VISUAL_CODING
+
+
+def _own(data: object, origin: str, folder: Path, *, path: Path | None, trusted: bool) -> Manifest:
+    """Return a manifest of this package's own dialect from parsed JSON."""
+    from project_cache.manifest.schema import validated
+
+    data = validated(data, origin)
+    templates = {str(kind): str(template) for kind, template in data.get("layout", VISUAL_CODING).items()}
+    for template in templates.values():
+        _checked(template.replace("{", "").replace("}", ""), origin)
+    sources = tuple(
+        SourceEntry(s.get("name", s["kind"]), s["kind"], s.get("url", "")) for s in data.get("sources", ())
+    )
+    for source in sources:
+        if not trusted and source.kind not in ("warehouse", "http"):
+            raise ManifestError(
+                f"The manifest {origin} came from a server and names a {source.kind} of this machine."
+            )
+    listed = data.get("objects", ())
+    if isinstance(listed, dict):
+        file = (folder if path is None else path.parent) / _checked(listed["parquet"], origin)
+        objects = Objects.from_parquet(file, listed.get("digest"), origin)
+    else:
+        objects = Objects.from_json(listed, origin)
+    tables = {Key(kind): _checked(place, origin) for kind, place in data.get("tables", {}).items()}
+    layout = TemplateLayout(folder, templates, _Fixed(tables, objects), trusted)
+    return Manifest(
+        project=data["project"],
+        version=str(data["version"]),
+        layout=layout,
+        path=path,
+        trusted=trusted,
+        session_class=data.get("session_class", "EcephysSession"),
+        sources=sources,
+        objects=objects,
+        description=data.get("description", ""),
+    )
+
+
+class _Fixed(Mapping[Key, str]):
+    """Places that are given object by object; a parquet list is read when the first is asked for."""
+
+    def __init__(self, tables: Mapping[Key, str], objects: Objects) -> None:
+        self._tables = tables
+        self._objects = objects
+
+    def __getitem__(self, key: Key) -> str:
+        if key in self._tables:
+            return self._tables[key]
+        entry = self._objects.get(key)
+        if entry is None or entry.path is None:
+            raise KeyError(key)
+        return entry.path
+
+    def __iter__(self) -> Iterator[Key]:
+        yield from self._tables
+        yield from (entry.key for entry in self._objects if entry.path is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _checked(place: str, origin: str) -> str:
+    try:
+        safe_relative(place)
+    except ManifestError as error:
+        raise ManifestError(f"The manifest {origin} is not used: {error}") from error
+    return place
