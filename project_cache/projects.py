@@ -132,7 +132,9 @@ def source_of(entry: SourceEntry, manifest: Manifest, timeout: float) -> Source:
         from project_cache.sources.warehouse import WarehouseSource
 
         scheme, _, host = entry.url.partition("://")
-        return WarehouseSource(scheme, host.rstrip("/"), name=entry.name, timeout=timeout)
+        warehouse = WarehouseSource(scheme, host.rstrip("/"), timeout=timeout)
+        warehouse.name = entry.name
+        return warehouse
     if entry.kind == "http":
         from project_cache.sources.http import HttpSource
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 from project_cache.errors import ConfigurationError
 from project_cache.files import atomic_write, hidden, new_hasher, room_for, translated
 
-__all__ = ["Journal", "Part", "orphans", "owners"]
+__all__ = ["Journal", "Part", "orphans", "owners", "sweep"]
 
 CHECKPOINT_BYTES = 128 << 20
 HEARTBEAT_S = 30.0
@@ -150,31 +150,33 @@ class Part:
             if journal is not None and journal.validator and journal.durable:
                 found.append((journal.durable, path, journal_path, journal))
         for _, path, journal_path, journal in sorted(found, key=lambda f: -f[0]):
+            # Its own journal first: at no instant is there a part that nobody can be asked about.
+            part.journal = dataclasses.replace(journal, host=socket.gethostname(), pid=os.getpid())
+            part.journal.write(part._journal_path)
             try:
                 path.rename(part.path)
             except OSError:
+                part.discard()
+                part.journal = Journal()
                 continue  # another process was quicker
-            part._take_over(journal)
+            part._take_over()
             with contextlib.suppress(OSError):
                 journal_path.unlink()
             break
         return part
 
-    def _take_over(self, journal: Journal) -> None:
+    def _take_over(self) -> None:
         with translated(self.path):
             file = self.path.open("r+b")
             file.seek(0, os.SEEK_END)
-            durable = min(journal.durable, file.tell())
+            durable = min(self.journal.durable, file.tell())
             file.truncate(durable)
             file.seek(0)
             while block := file.read(8 << 20):
                 self._hasher.update(block)
         self._file = file
         self.position = durable
-        self.journal = dataclasses.replace(
-            journal, durable=durable, host=socket.gethostname(), pid=os.getpid()
-        )
-        self.journal.write(self._journal_path)
+        self.journal = dataclasses.replace(self.journal, durable=durable)
         self._last_sign = time.monotonic()
 
     def restart(self, *, origin: str, validator: str | None = None, size: int | None = None) -> None:
@@ -186,13 +188,13 @@ class Part:
         self.close()
         if size is not None:
             room_for(self.path.parent, size)
-        with translated(self.path):
-            self.path.unlink(missing_ok=True)
-            self._file = self.path.open("xb")
         self.position = 0
         self._hasher = new_hasher(self.algorithm)
         self.journal = Journal(origin=origin, validator=validator, size=size)
         self.journal.write(self._journal_path)
+        with translated(self.path):
+            self.path.unlink(missing_ok=True)
+            self._file = self.path.open("xb")
         self._since_checkpoint = 0
         self._last_sign = time.monotonic()
 
@@ -268,19 +270,39 @@ class Part:
 
 
 def orphans(final: Path, *, now: float | None = None) -> list[tuple[Path, Path, Journal | None]]:
-    """Return the abandoned parts of an object: part, journal's path, journal (None where it is unreadable)."""
+    """Return the abandoned parts of an object: part, journal's path, journal (None where it is unreadable).
+
+    Either file of the two may be missing.
+    """
     now = time.time() if now is None else now
     found = []
-    for path in final.parent.glob(f".{_escape(final.name)}.*.part"):
-        journal_path = path.with_suffix(".journal")
+    names = f".{_escape(final.name)}.*"
+    stems = {
+        p.with_suffix("") for ending in ("part", "journal") for p in final.parent.glob(f"{names}.{ending}")
+    }
+    for stem in sorted(stems):
+        path, journal_path = (stem.with_name(f"{stem.name}.{ending}") for ending in ("part", "journal"))
         journal = Journal.read(journal_path)
         try:
             last_sign = (journal_path if journal else path).stat().st_mtime
         except OSError:
-            continue
+            last_sign = now if journal or path.exists() else 0.0
         if journal.abandoned(last_sign, now) if journal else now - last_sign > ABANDONED_S:
             found.append((path, journal_path, journal))
     return found
+
+
+def sweep(final: Path) -> None:
+    """Remove what dead processes have left of an object that is there by now."""
+    leftovers = [path for pair in orphans(final) for path in pair[:2]]
+    # a process can also die while it writes a journal or a receipt
+    for path in final.parent.glob(f"*.{_escape(final.name)}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED_S:
+                leftovers.append(path)
+    for path in leftovers:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def owners(final: Path) -> list[tuple[Journal, int]]:

@@ -28,7 +28,7 @@ from project_cache.manifest.model import Manifest
 from project_cache.sources.base import Filled, Progress, Source, silent
 from project_cache.store.check import check_format
 from project_cache.store.locks import object_lock
-from project_cache.store.part import Part, orphans
+from project_cache.store.part import Part, sweep
 from project_cache.store.receipts import Receipt
 
 __all__ = ["Store", "Verdict"]
@@ -254,27 +254,27 @@ class Store:
         try:
             with self.progress(key) as progress:
                 filled = source.fill(key, part, progress)
-            part.close()
-            self._verify_part(key, part, filled)
-            # The receipt first: a crash in between leaves one that does not fit, never a file that it slanders.
-            Receipt.of(part.path, key, part.digest, filled.validator, filled.origin).write(final)
-            publish(part.path, final)
-        except (TransferError, KeyboardInterrupt) as error:
+        except (TransferError, KeyboardInterrupt):
             # What has arrived is kept for the next try, if it can be told to what version it belongs.
-            keep = part.journal.validator and part.position and not isinstance(error, ContentError)
             try:
-                part.release() if keep else part.discard()
+                part.release() if part.journal.validator and part.position else part.discard()
             except StoreError:
                 part.discard()
             raise
         except BaseException:
             part.discard()
             raise
+        try:
+            part.close()
+            self._verify_part(key, part, filled)
+            # The receipt first: a crash in between leaves one that does not fit, never a file that it slanders.
+            Receipt.of(part.path, key, part.digest, filled.validator, filled.origin).write(final)
+            publish(part.path, final)
+        except BaseException:
+            part.discard()
+            raise
         part.forget()
-        for path, journal, _ in orphans(final):
-            for leftover in (path, journal):
-                with contextlib.suppress(OSError):
-                    leftover.unlink()
+        sweep(final)
         status = final.stat()
         self._known[key] = (final, status.st_size, status.st_mtime_ns)
         return final

@@ -1,0 +1,87 @@
+"""A session: cold to the first spike train, or every attribute once.
+
+usage: session.py (ours | allensdk | h5py) (first | all) CACHE_FOLDER SESSION_ID
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from common import Laps
+
+warnings.filterwarnings("ignore")
+who, what, folder, session_id = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+laps = Laps()
+
+#: the HDF5 datasets that the attributes are made of
+UNITS = "/units"
+TABLES = ("/general/extracellular_ephys/electrodes", "/intervals", "/processing/running")
+
+
+def opened() -> Any:
+    """Return the session as a user gets it."""
+    manifest = str(folder / "manifest.json")
+    if who == "ours":
+        from project_cache import EcephysProjectCache
+    else:
+        from allensdk.brain_observatory.ecephys.ecephys_project_cache import EcephysProjectCache
+
+    return EcephysProjectCache.from_warehouse(manifest=manifest).get_session_data(session_id)
+
+
+def touched(trains: Any) -> float:
+    """Return the sum over all spikes, so that every byte is really there."""
+    return float(sum(trains[unit].sum() for unit in trains))
+
+
+def raw() -> None:
+    """Read the same bytes with h5py, and nothing else."""
+    import h5py
+
+    with h5py.File(folder / f"session_{session_id}" / f"session_{session_id}.nwb", "r") as file:
+        units = file[UNITS]
+        laps.lap(
+            "units", lambda: [units[n][:] for n in units if units[n].ndim == 1 and not n.startswith("spike")]
+        )
+        laps.lap("channels", lambda: _all_of(file[TABLES[0]]))
+        laps.lap("spike_times", lambda: float(units["spike_times"][:].sum()))
+        laps.lap("mean_waveforms", lambda: float(units["waveform_mean"][:].sum()))
+        laps.lap("stimulus_presentations", lambda: _all_of(file[TABLES[1]], skip=("tags", "timeseries")))
+        laps.lap("running_speed", lambda: _all_of(file[TABLES[2]]))
+
+
+def _all_of(group: Any, skip: tuple[str, ...] = ()) -> int:
+    import h5py
+
+    count = 0
+    for name, item in group.items():
+        if isinstance(item, h5py.Group):
+            count += _all_of(item, skip)
+        elif not name.startswith(skip or ("\0",)):
+            count += item[()].size if item.shape else 1
+    return count
+
+
+if who == "h5py":
+    raw()
+    laps.done()
+    sys.exit()
+
+session = laps.lap("open", opened)
+if what == "first":
+    # Any unit that passes the filters; AllenSDK knows them only when it has read all.
+    train = laps.lap("first spike train", lambda: session.spike_times[session.units.index[0]])
+    laps.done(spikes=len(train))
+else:
+    laps.lap("units", lambda: session.units)
+    spikes = laps.lap("spike_times", lambda: touched(session.spike_times))
+    waves = laps.lap(
+        "mean_waveforms",
+        lambda: float(sum(session.mean_waveforms[u].values.sum() for u in session.mean_waveforms)),
+    )
+    laps.lap("stimulus_presentations", lambda: session.stimulus_presentations)
+    laps.lap("running_speed", lambda: session.running_speed)
+    laps.done(spikes=round(spikes, 3), waves=round(waves, 3), units=len(session.units))

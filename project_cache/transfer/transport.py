@@ -1,0 +1,217 @@
+"""The web: one request and its answer. Tests swap this, and nothing else."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from project_cache._version import __version__
+from project_cache.errors import TransferError
+from project_cache.transfer.address import after_redirect, redacted, same_origin
+from project_cache.transfer.retry import Policy
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = ["Answer", "Dropped", "Transport", "WebTransport"]
+
+_BLOCK = 256 << 10
+_REDIRECTS = {301, 302, 303, 307, 308}
+#: what goes to another host than the one that was meant; credentials and cookies are not among it
+_HARMLESS = {"accept", "accept-encoding", "connection", "if-range", "range", "user-agent"}
+
+
+class Dropped(Exception):  # noqa: N818
+    """The line failed; another try may go better. The text says how, without any URL."""
+
+    def __init__(self, reason: str, *, timeout: bool = False) -> None:
+        super().__init__(reason)
+        self.timeout = timeout
+
+
+class Answer(Protocol):
+    """An answer whose body has not been read yet."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, names in lower case."""
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the body as it arrives, not decoded; raise Dropped where it ends too early."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Transport(Protocol):
+    """What makes requests."""
+
+    def __enter__(self) -> Transport:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close what is open."""
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """Return the answer to a GET request, redirects followed.
+
+        Raises
+        ------
+        Dropped
+            No answer; another try may bring one.
+        TransferError
+            No answer, and no use in trying again.
+        """
+
+
+class WebTransport:
+    """Requests by the ``requests`` library: proxies, CA bundles and netrc as the environment has them.
+
+    Certificates are verified. Redirects are followed one by one: to another host (or port, or scheme) go no
+    credentials, cookies or headers of the user's own, and from https to http goes nothing.
+
+    Parameters
+    ----------
+    policy : Policy
+        Its timeouts and its number of redirects.
+    session : requests.Session, optional
+        With the user's own headers or credentials; it is not closed here.
+    """
+
+    def __init__(self, policy: Policy | None = None, session: requests.Session | None = None) -> None:
+        self._policy = policy or Policy()
+        self._own = session is None
+        self._session = session
+
+    def __enter__(self) -> WebTransport:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._own and self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """Return the answer to a GET request, redirects followed."""
+        target = url
+        for _ in range(self._policy.redirects + 1):
+            answer = self._send(target, headers, foreign=target is not url and not same_origin(url, target))
+            location = answer.headers.get("location")
+            if answer.status not in _REDIRECTS or not location:
+                return answer
+            answer.close()
+            target = after_redirect(target, location)
+        raise TransferError(
+            f"{redacted(url)} redirects in a circle ({self._policy.redirects} times); the server is misconfigured."
+        )
+
+    def _send(self, url: str, headers: Mapping[str, str], *, foreign: bool) -> _WebAnswer:
+        import requests
+
+        if self._session is None:
+            self._session = requests.Session()
+        failure: Exception
+        try:
+            own = {"User-Agent": f"project-cache/{__version__}", "Accept": "*/*", **headers}
+            prepared = self._session.prepare_request(requests.Request("GET", url, headers=own))
+            if foreign:
+                for name in [n for n in prepared.headers if n.lower() not in _HARMLESS]:
+                    del prepared.headers[name]
+            settings = self._session.merge_environment_settings(prepared.url, {}, True, None, None)
+            response = self._session.send(
+                prepared,
+                timeout=(self._policy.connect_s, self._policy.silence_s),
+                allow_redirects=False,
+                **settings,
+            )
+            return _WebAnswer(response)
+        except (requests.RequestException, OSError, ValueError) as error:
+            failure = _translated(error, url)
+        # raised here, not above: the original's text holds the URL with all its secrets, and would be shown
+        raise failure
+
+
+class _WebAnswer:
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+
+    def blocks(self) -> Iterator[bytes]:
+        import urllib3
+
+        raw: Any = self._response.raw
+        # as much as has arrived, not a full block: what a drop would take along stays small
+        read = getattr(raw, "read1", raw.read)
+        while True:
+            reason = None
+            try:
+                block = read(_BLOCK, decode_content=False)
+            except urllib3.exceptions.ReadTimeoutError:
+                reason = Dropped("no byte came for too long", timeout=True)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                reason = Dropped(_words(error) or "the connection broke off")
+            if reason is not None:
+                raise reason
+            if not block:
+                break
+            yield block
+        # urllib3 1.26 lets this pass
+        if getattr(raw, "length_remaining", None):
+            raise Dropped("the connection broke off")
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _translated(error: Exception, url: str) -> Exception:
+    """Return our error for one of requests', with nothing of its text."""
+    import requests
+
+    if isinstance(error, requests.Timeout):
+        return Dropped("the server did not answer in time", timeout=True)
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return TransferError(
+            f"The certificate of {redacted(url)} could not be verified, so nothing was fetched. If a proxy of "
+            f"your institution signs for it, set REQUESTS_CA_BUNDLE to that proxy's CA file."
+        )
+    if isinstance(error, requests.exceptions.ProxyError):
+        return Dropped(
+            "the proxy (HTTP_PROXY, HTTPS_PROXY) did not let the request through" + _because(error)
+        )
+    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        return Dropped("the connection failed" + _because(error))
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        return Dropped("the connection failed" + _because(error))
+    return TransferError(f"{redacted(url)} cannot be asked for: {type(error).__name__}. Check the address.")
+
+
+def _because(error: BaseException) -> str:
+    words = _words(error)
+    return f": {words}" if words else ""
+
+
+def _words(error: BaseException) -> str:
+    """Return what the operating system said, somewhere inside an error; empty if it said nothing."""
+    queue: list[object] = [error]
+    for _ in range(40):
+        if not queue:
+            break
+        each = queue.pop(0)
+        if isinstance(each, socket.gaierror):
+            return "the host's name is not known (no network?)"
+        if type(each).__module__ == "builtins" and isinstance(each, OSError) and each.strerror:
+            return each.strerror.lower()
+        if isinstance(each, BaseException):
+            queue += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
+    return ""

@@ -1,0 +1,379 @@
+"""ProjectCache: its constructors, its folders, offline, and how it travels between processes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from project_cache import EcephysProjectCache, Key, ProjectCache
+from project_cache.errors import (
+    ConfigurationError,
+    CorruptObjectError,
+    ManifestError,
+    MissingObjectError,
+    OfflineError,
+    ServerError,
+    UnknownObjectError,
+)
+from project_cache.projects import cache_dir
+from project_cache.sources.directory import DirectorySource
+from project_cache.testing.faults import html_page, status, truncated
+from project_cache.testing.warehouse import LoopbackWarehouse
+
+SESSION = 715093703
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if p.is_file() and not p.name.startswith(".")
+    )
+
+
+@pytest.fixture
+def drive(shared: Path, tmp_path: Path) -> Path:
+    """A copy of the folder that AllenSDK wrote, as on a workshop's drive."""
+    target = tmp_path / "drive"
+    shutil.copytree(shared / "data" / "allen_session", target, copy_function=shutil.copyfile)
+    for path in (target, *target.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return target
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> NoReturn:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+# Constructors ----------------------------------------------------------------------------------
+
+
+def test_without_a_manifest_the_users_cache_folder_is_used_and_allensdks_manifest_written() -> None:
+    cache = EcephysProjectCache.from_warehouse()
+    folder = cache_dir() / "visual-coding-neuropixels"
+    assert cache.manifest_path == str(folder / "manifest.json")
+    data = json.loads((folder / "manifest.json").read_text())
+    assert data["manifest"][0] == {"type": "manifest_version", "value": "0.3.0"}
+    assert visible(folder) == ["manifest.json"]
+    assert [s.name for s in cache.store.sources] == ["warehouse", "aws"]
+
+
+def test_the_users_cache_folder_is_the_platforms_and_others_can_be_let_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PROJECT_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if sys.platform == "linux":
+        assert cache_dir() == tmp_path / "project_cache"
+        EcephysProjectCache.from_warehouse()
+        umask = os.umask(0)
+        os.umask(umask)
+        assert (tmp_path / "project_cache").stat().st_mode & 0o777 == 0o777 & ~umask
+
+
+def test_allensdks_default_file_is_honoured_where_it_is(monkeypatch: pytest.MonkeyPatch, drive: Path) -> None:
+    (drive / "manifest.json").rename(drive / "ecephys_project_manifest.json")
+    monkeypatch.chdir(drive)
+    assert ProjectCache().manifest_path == str(drive / "ecephys_project_manifest.json")
+
+
+def test_a_warehouse_is_named_as_in_allensdk(tmp_path: Path) -> None:
+    cache = ProjectCache.from_warehouse("http", "127.0.0.1:9", manifest=tmp_path / "m.json")
+    (source,) = cache.store.sources
+    assert "127.0.0.1:9" in repr(source.__dict__)
+    assert (cache.fetch_api, cache.fetch_tries, cache.stream_writer) == (source, 2, None)
+
+
+def test_constants_are_allensdks() -> None:
+    assert ProjectCache.MANIFEST_VERSION == "0.3.0"
+    assert (ProjectCache.SESSION_NWB_KEY, ProjectCache.NATURAL_MOVIE_DIR_KEY) == ("session_nwb", "movie_dir")
+
+
+def test_paths_are_asked_for_as_in_allensdk(drive: Path) -> None:
+    cache = ProjectCache.fixed(drive / "manifest.json")
+    nwb = str(drive / "session_7" / "session_7.nwb")
+    assert cache.get_cache_path(None, cache.SESSION_NWB_KEY, 7, 7) == nwb
+    assert cache.get_cache_path(None, cache.SESSION_NWB_KEY, 7) == nwb
+    assert cache.get_cache_path(None, cache.PROBE_LFP_NWB_KEY, 7, 8) == str(
+        drive / "session_7" / "probe_8_lfp.nwb"
+    )
+    assert cache.get_cache_path("x.nwb", cache.SESSION_NWB_KEY) == "x.nwb"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"cache": False}, "cache=False"),
+        ({"stream_writer": print}, "stream_writer="),
+        ({"fetch_api": object()}, "not object"),
+        ({"fetch_tries": 0}, "fetch_tries"),
+        ({"layers": ["/nowhere/at/all"]}, "drive is mounted"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        ProjectCache(**arguments)
+
+
+def test_more_that_cannot_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="LIMS"):
+        ProjectCache.from_lims()
+    with pytest.raises(ManifestError, match="There is no manifest"):
+        ProjectCache.fixed(tmp_path / "none.json")
+    with pytest.raises(ManifestError, match="There is no manifest"):
+        ProjectCache.from_warehouse(manifest=tmp_path / "none.json", offline=True)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ManifestError, match="Leave version= out"):
+        ProjectCache(manifest=tmp_path / "none.json", version="0.2.1")
+    with pytest.raises(ManifestError, match="demo, visual-coding"):
+        ProjectCache.open("no-such-project")
+    monkeypatch.setenv("PROJECT_CACHE_OFFLINE", "perhaps")
+    with pytest.raises(ConfigurationError, match="can be 1 or 0"):
+        ProjectCache(manifest=tmp_path / "m.json")
+
+
+def test_asynchronous_is_the_same_download(drive: Path, tmp_path: Path) -> None:
+    with LoopbackWarehouse(drive) as warehouse:
+        cache = ProjectCache.from_warehouse(
+            "http", warehouse.host, asynchronous=True, manifest=tmp_path / "own" / "manifest.json"
+        )
+        assert cache.get_session_data(SESSION).ecephys_session_id == SESSION
+
+
+def test_the_repr_says_what_and_where(drive: Path, tmp_path: Path) -> None:
+    cache = ProjectCache.from_warehouse(
+        manifest=tmp_path / "mine" / "manifest.json", layers=[drive], offline=False
+    )
+    assert repr(cache) == f"<ProjectCache 'mine' in {tmp_path / 'mine'}, 1 more layers>"
+    assert repr(ProjectCache.fixed(drive / "manifest.json")).endswith(", offline>")
+
+
+# A drive, and no network -----------------------------------------------------------------------
+
+
+def test_a_preloaded_drive_is_all_it_takes(drive: Path, no_network: None) -> None:
+    before = visible(drive)
+    for cache in (
+        ProjectCache.fixed(drive / "manifest.json"),
+        ProjectCache.from_warehouse(manifest=drive / "manifest.json", offline=True),
+        ProjectCache.open(drive),
+        ProjectCache.open(drive / "manifest.json", offline=True),
+    ):
+        sessions = cache.get_session_table()
+        assert list(sessions.index) == [SESSION]
+        session = cache.get_session_data(sessions.index[0])
+        unit = session.units.index[0]
+        assert len(session.spike_times[unit]) > 0
+    assert visible(drive) == before
+
+
+def test_offline_is_said_by_the_environment_as_well(
+    drive: Path, monkeypatch: pytest.MonkeyPatch, no_network: None
+) -> None:
+    monkeypatch.setenv("PROJECT_CACHE_OFFLINE", "1")
+    cache = ProjectCache.from_warehouse(manifest=drive / "manifest.json")
+    assert cache.offline
+    (drive / f"session_{SESSION}" / f"session_{SESSION}.nwb").unlink()
+    with pytest.raises(OfflineError, match=f"project-cache fetch session_nwb/{SESSION} --manifest {drive}"):
+        cache.get_session_data(SESSION)
+
+
+def test_a_drive_with_sessions_and_no_tables_opens_them(drive: Path, no_network: None) -> None:
+    for name in ("sessions", "probes", "channels", "units"):
+        (drive / f"{name}.csv").unlink()
+    cache = ProjectCache.fixed(drive / "manifest.json")
+    session = cache.get_session_data(SESSION)
+    assert len(session.spike_times[session.units.index[0]]) > 0
+    with pytest.raises(OfflineError, match=r"sessions is not in the cache .*fetch sessions"):
+        cache.get_session_table()
+
+
+def test_an_unknown_session_is_told_before_anything_is_asked(drive: Path, no_network: None) -> None:
+    with pytest.raises(UnknownObjectError, match="has no session 7; get_session_table"):
+        ProjectCache.fixed(drive / "manifest.json").get_session_data(7)
+    with pytest.raises(UnknownObjectError, match="not a session id"):
+        ProjectCache.fixed(drive / "manifest.json").get_session_data(1.5)  # type: ignore[arg-type]
+
+
+def test_a_layer_serves_what_it_has_and_the_own_folder_the_rest(
+    drive: Path, tmp_path: Path, no_network: None
+) -> None:
+    own = tmp_path / "own" / "manifest.json"
+    cache = ProjectCache(fetch_api=[], manifest=own, layers=[drive])
+    assert cache.get_session_data(SESSION).path.is_relative_to(drive)
+    assert list(cache.get_session_table().index) == [SESSION]
+    assert visible(own.parent) == ["manifest.json"]
+
+
+def test_layers_are_named_by_the_environment(
+    drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJECT_CACHE_LAYERS", os.pathsep.join([str(drive)]))
+    cache = ProjectCache(fetch_api=[], manifest=tmp_path / "own" / "manifest.json")
+    assert [layer.folder for layer in cache.store.layers] == [drive]
+
+
+def test_a_slow_share_is_copied_from(drive: Path, tmp_path: Path, no_network: None) -> None:
+    cache = ProjectCache.from_directory(drive, manifest=tmp_path / "own" / "manifest.json")
+    assert isinstance(cache.store.sources[0], DirectorySource)
+    session = cache.get_session_data(SESSION)
+    assert session.path.is_relative_to(tmp_path / "own")
+    assert session.path.read_bytes() == (drive / f"session_{SESSION}" / f"session_{SESSION}.nwb").read_bytes()
+    with pytest.raises(MissingObjectError):
+        cache.store.get(Key("natural_movie", (1,)))
+
+
+# The warehouse ---------------------------------------------------------------------------------
+
+
+def test_a_session_comes_from_the_warehouse_once(drive: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own" / "manifest.json"
+    with LoopbackWarehouse(drive) as warehouse:
+        cache = ProjectCache.from_warehouse("http", warehouse.host, manifest=own)
+        sessions = cache.get_session_table()
+        session = cache.get_session_data(sessions.index[0])
+        assert (
+            session.path.read_bytes()
+            == (drive / f"session_{SESSION}" / f"session_{SESSION}.nwb").read_bytes()
+        )
+        asked = len(warehouse.server.log)
+        again = ProjectCache.from_warehouse("http", warehouse.host, manifest=own)
+        again.get_session_table()
+        again.get_session_data(SESSION)
+        assert len(warehouse.server.log) == asked
+    assert ProjectCache.fixed(own).get_session_data(SESSION).num_units == session.num_units
+    assert all(v.ok for v in cache.verify())
+
+
+def test_lfp_is_fetched_on_request(drive: Path, tmp_path: Path) -> None:
+    with LoopbackWarehouse(drive) as warehouse:
+        cache = ProjectCache.from_warehouse(
+            "http", warehouse.host, manifest=tmp_path / "own" / "manifest.json"
+        )
+        found = cache.fetch([SESSION], lfp=True)
+    assert sorted(path.name for path in found.values()) == [
+        "probe_811458797_lfp.nwb",
+        "probe_811458807_lfp.nwb",
+        f"session_{SESSION}.nwb",
+    ]
+
+
+@pytest.mark.parametrize("fault", ["html", "503", "truncated", "500"])
+def test_a_fault_of_the_server_is_healed_or_told_and_never_stored(
+    drive: Path, tmp_path: Path, fault: str
+) -> None:
+    faults = {
+        "html": html_page(),
+        "503": status(503, retry_after=0),
+        "truncated": truncated(2_000_000),
+        "500": status(500),
+    }
+    with LoopbackWarehouse(drive) as warehouse:
+        cache = ProjectCache.from_warehouse(
+            "http", warehouse.host, manifest=tmp_path / "own" / "manifest.json"
+        )
+        cache.get_session_table()
+        link = warehouse.link(f"session_{SESSION}/session_{SESSION}.nwb")
+        warehouse.server.misbehave(link, faults[fault], first=1)
+        path = cache.get_session_data(SESSION).path
+    assert path.read_bytes() == (drive / f"session_{SESSION}" / f"session_{SESSION}.nwb").read_bytes()
+
+
+def test_a_server_that_has_it_no_more_says_so(drive: Path, tmp_path: Path) -> None:
+    with LoopbackWarehouse(drive) as warehouse:
+        cache = ProjectCache.from_warehouse(
+            "http", warehouse.host, manifest=tmp_path / "own" / "manifest.json"
+        )
+        cache.get_session_table()
+        warehouse.server.misbehave(warehouse.link(f"session_{SESSION}/session_{SESSION}.nwb"), status(403))
+        with pytest.raises((ServerError, MissingObjectError), match="403"):
+            cache.get_session_data(SESSION)
+    assert not [name for name in visible(tmp_path / "own") if name.endswith(".nwb")]
+
+
+def test_eight_processes_and_one_download(drive: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own" / "manifest.json"
+    code = (
+        "import sys; from project_cache import EcephysProjectCache as C\n"
+        "c = C.from_warehouse('http', sys.argv[1], manifest=sys.argv[2])\n"
+        f"s = c.get_session_data({SESSION}); print(s.num_units)"
+    )
+    with LoopbackWarehouse(drive) as warehouse:
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, warehouse.host, str(own)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            for _ in range(8)
+        ]
+        said = [process.communicate(timeout=120) for process in started]
+        assert [p.returncode for p in started] == [0] * 8, said
+        assert len({out for out, _ in said}) == 1
+        downloads = [e for e in warehouse.server.log if "well_known_file_download" in e.path]
+        assert len(downloads) == 1
+
+
+def test_a_cut_file_of_another_tool_is_fetched_anew(drive: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(drive, own)
+    nwb = own / f"session_{SESSION}" / f"session_{SESSION}.nwb"
+    good = nwb.read_bytes()
+    nwb.write_bytes(good[:1_000_000])
+    with pytest.raises(CorruptObjectError, match="cut short"):
+        ProjectCache.fixed(own / "manifest.json").get_session_data(SESSION)
+    with LoopbackWarehouse(drive) as warehouse:
+        ProjectCache.from_warehouse("http", warehouse.host, manifest=own / "manifest.json").get_session_data(
+            SESSION
+        )
+    assert nwb.read_bytes() == good
+
+
+# Between processes -----------------------------------------------------------------------------
+
+
+def spikes_of_first(session: Any) -> int:
+    return len(session.spike_times[session.units.index[0]])
+
+
+def session_by_cache(cache: ProjectCache) -> int:
+    return spikes_of_first(cache.get_session_data(SESSION))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_caches_and_sessions_go_to_other_processes(drive: Path, method: str) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system has no {method}")
+    cache = ProjectCache.fixed(drive / "manifest.json")
+    session = cache.get_session_data(SESSION)
+    expected = spikes_of_first(session)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.map(spikes_of_first, [session] * 3) == [expected] * 3
+        assert pool.map(session_by_cache, [cache] * 3) == [expected] * 3
+
+
+def test_a_pickle_names_the_session_and_carries_no_data(drive: Path) -> None:
+    cache = ProjectCache.fixed(drive / "manifest.json")
+    session = cache.get_session_data(SESSION, amplitude_cutoff_maximum=None)
+    count = session.num_units
+    data = pickle.dumps(session)
+    assert len(data) < 20_000
+    assert pickle.loads(data).num_units == count
+    assert pickle.loads(pickle.dumps(cache)).get_session_table().equals(cache.get_session_table())

@@ -1,0 +1,134 @@
+"""The command line: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from project_cache.cli import main
+
+SESSION = 715093703
+
+
+@pytest.fixture
+def drive(shared: Path, tmp_path: Path) -> str:
+    target = tmp_path / "drive"
+    shutil.copytree(shared / "data" / "allen_session", target, copy_function=shutil.copyfile)
+    for path in (target, *target.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return str(target)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "project_cache.cli", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["where"], ["table"], ["fetch"], ["verify"], ["demo"]])
+def test_every_command_explains_itself(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "project-cache" in capsys.readouterr().out
+
+
+def test_wrong_usage_is_two(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["tabel"])
+    assert stop.value.code == 2
+    assert "invalid choice" in capsys.readouterr().err
+
+
+def test_where(drive: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["where", "-m", drive, "--offline"]) == 0
+    out = capsys.readouterr().out
+    assert drive in out
+    assert "1 session_nwb, 11.3 MB" in out
+    assert main(["where", "-m", drive, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["objects"]["probe_lfp_nwb"]["files"] == 2
+    assert facts["offline"] is False
+
+
+def test_where_before_anything_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["where"]) == 0
+    out = capsys.readouterr().out
+    assert os.environ["PROJECT_CACHE_DIR"] in out
+    assert "nothing has been fetched yet" in out
+
+
+def test_tables_as_text_json_and_csv(drive: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "-m", drive, "--columns", "session_type,sex,unit_count"]) == 0
+    assert f"{SESSION}  brain_observatory_1.1  M" in capsys.readouterr().out
+    assert main(["table", "units", "-m", drive, "--query", "firing_rate > 5", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows
+    assert all(row["firing_rate"] > 5 for row in rows)
+    assert main(["table", "probes", "-m", drive, "--csv"]) == 0
+    assert capsys.readouterr().out.startswith("id,ecephys_session_id")
+
+
+def test_a_mistyped_query_names_the_columns(drive: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "-m", drive, "--query", "unit_cuont > 3"]) == 1
+    err = capsys.readouterr().err
+    assert "unit_cuont" in err
+    assert "unit_count" in err
+
+
+def test_fetch_prints_paths_and_nothing_else_when_piped(drive: str) -> None:
+    done = run("fetch", str(SESSION), "tables", "-m", drive)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [Path(line).name for line in done.stdout.split()] == [
+        f"session_{SESSION}.nwb", "sessions.csv", "probes.csv", "channels.csv", "units.csv",
+    ]  # fmt: skip
+    done = run("fetch", f"session_nwb/{SESSION}", "--json", "-m", drive)
+    assert list(json.loads(done.stdout)) == [f"session_nwb/{SESSION}"]
+
+
+def test_a_failure_is_one_sentence_and_one(drive: str) -> None:
+    done = run("fetch", "7", "-m", drive, "--offline")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("project-cache: The project drive has no session 7")
+    assert "Traceback" not in done.stderr
+
+
+def test_verify_tells_what_is_not_good_and_three(drive: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "-m", drive]) == 0
+    assert "objects are good." in capsys.readouterr().out
+    nwb = Path(drive) / f"session_{SESSION}" / f"session_{SESSION}.nwb"
+    data = bytearray(nwb.read_bytes())
+    data[5_000_000] ^= 255
+    nwb.write_bytes(data)
+    assert main(["verify", "-m", drive, "--json"]) == 3
+    states = {row["key"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    assert states.pop(f"session_nwb/{SESSION}") == "corrupt"
+    assert set(states.values()) == {"good"}
+    assert main(["verify", f"session_nwb/{SESSION}", "-m", drive]) == 3
+    assert "corrupt" in capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_is_no_error(drive: str) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m project_cache.cli table units -m {drive} --csv | head -1",
+        shell=True, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("id,")
+    assert "Broken" not in done.stderr
+
+
+def test_the_demo_makes_a_project_and_a_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figure = tmp_path / "demo.png"
+    assert main(["demo", "--figure", str(figure)]) == 0
+    out = capsys.readouterr().out
+    assert "synthetic" in out
+    assert figure.read_bytes()[:4] == b"\x89PNG"
+    assert str(figure) in out
+    assert main(["demo", "--figure", str(figure), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figure"] == str(figure)
