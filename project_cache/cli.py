@@ -242,11 +242,13 @@ def _demo(arguments: argparse.Namespace) -> int:
     chosen = sessions[
         (sessions.session_type == "brain_observatory_1.1") & (sessions.full_genotype == "wt/wt")
     ]
-    session_id = int(chosen.unit_count.idxmax())
+    session_id = int(chosen.sort_values("unit_count").index[-1])
     session = cache.get_session_data(session_id)
     figure = _demo_figure(session, Path(arguments.figure))
     if arguments.json:
-        _write_json({"folder": str(cache.manifest.folder), "session_id": session_id, "figure": str(figure)})
+        _write_json(
+            {"folder": str(cache.manifest.folder), "session_id": session_id, "figure": str(figure)}
+        )
         return OK
     from project_cache.display.tables import text_table
 
@@ -275,16 +277,21 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _demo_figure(session: Any, path: Path) -> Path:
-    """Draw units of the session around its flashes, and return the file."""
-    try:
-        from project_cache.display import figures
-    except ImportError as error:
-        raise ConfigurationError(
-            "The figure takes matplotlib: pip install 'project-cache[plot]'. The project itself has been made."
-        ) from error
-    presentations = session.stimulus_presentations
-    flashes = presentations[presentations.stimulus_name == "flashes"]
-    return figures.demo(session, flashes, path)
+    """Draw the session's units around its flashes, and return the file."""
+    from project_cache.display.figures import flash_responses, write_png
+
+    title = f"Session {session.ecephys_session_id}: responses to flashes, by area"
+    figure = flash_responses(
+        session.units,
+        session.spike_times,
+        session.stimulus_presentations,
+        title=title,
+        footnote="Synthetic data of the project_cache demo. Lines: mean over units and presentations; "
+        "bands: ± s.e.m. over presentations.",
+    )
+    return write_png(
+        figure, path.absolute(), title=title, description="Synthetic data of the project_cache demo"
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 __all__ = ["bar", "watched"]
 
@@ -42,7 +43,7 @@ def bar(
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
     # bars of no length yet: shown when the first bytes arrive, so that what is there at once shows none
-    drawn: tqdm[None] | None = None
+    drawn: Any = None
 
     def told(done: int, total: int | None) -> None:
         nonlocal drawn

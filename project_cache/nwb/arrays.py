@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from project_cache.errors import CorruptObjectError, NWBError
+from project_cache.errors import CorruptObjectError, NWBError, ProjectCacheError
 
 __all__ = ["as_text", "check", "offset_of", "path_of", "read", "read_text", "texts"]
 
@@ -74,12 +74,20 @@ def offset_of(dataset: h5py.Dataset) -> int | None:
 
 def read(dataset: h5py.Dataset, start: int | None = None, stop: int | None = None) -> NDArray[Any]:
     """Return the rows of a data set as an array in memory, native, writable, strings as ``str`` objects."""
-    check(dataset)
-    if dataset.shape is None:
-        return np.empty(0)
-    values = dataset[()] if start is None and stop is None else dataset[start:stop]
-    values = np.asarray(values)
-    if values.dtype.kind == "S" or h5py.check_string_dtype(dataset.dtype) is not None:
+    try:
+        check(dataset)
+        if dataset.shape is None:
+            return np.empty(0)
+        values = np.asarray(dataset[()] if start is None and stop is None else dataset[start:stop])
+        is_text = values.dtype.kind == "S" or h5py.check_string_dtype(dataset.dtype) is not None
+    except ProjectCacheError:
+        raise
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        # h5py's words for a type or a shape that no writer makes
+        raise CorruptObjectError(
+            f"{path_of(dataset)} cannot be read ({error}). The file is damaged."
+        ) from error
+    if is_text:
         return texts(values)
     if not values.dtype.isnative:
         return values.astype(values.dtype.newbyteorder("="))

@@ -133,7 +133,11 @@ def _meaning(error: OSError | RuntimeError, path: Path) -> ProjectCacheError:
             f"{path} cannot be read here ({said}). The file may well be good: look at its permissions and at "
             f"the drive that it is on."
         )
-    if "filter" in said and ("registered" in said or "available" in said or "required" in said):
+    if (
+        "plugin" in said
+        or "filter" in said
+        and ("registered" in said or "available" in said or "required" in said)
+    ):
         return UnreadableObjectError(
             f"{path} is compressed with a filter that this HDF5 does not have ({said}). "
             f"`pip install hdf5plugin` and `import hdf5plugin` first; the file itself is not at fault."

@@ -51,7 +51,7 @@ def find(group: h5py.Group, path: str) -> Node | None:
         if kind == h5l.TYPE_HARD:
             try:
                 node = node[part]
-            except KeyError as error:
+            except (KeyError, ValueError) as error:
                 raise CorruptObjectError(
                     f"{path_of(node)}/{part} cannot be opened ({error}). The file is damaged: fetch it again."
                 ) from error

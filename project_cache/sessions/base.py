@@ -316,7 +316,8 @@ def _check_ndx_events() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out pynwb's notice that a file's own copy of a schema is older than the one installed."""
+    """Leave out what pynwb says of any file that is older than itself, and that nobody can act on."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?s).*[Ii]gnoring .*cached namespace")
+        warnings.simplefilter("ignore", DeprecationWarning)
         yield

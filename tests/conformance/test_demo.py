@@ -33,6 +33,8 @@ print(json.dumps(dict(
     counts={k: int(v) for k, v in shown.groupby("stimulus_name").size().items()},
     columns=list(session.units.columns), session_units=len(session.units), trains=len(session.spike_times),
     waveform=list(session.mean_waveforms[v1[0]].dims), before=rate(-0.2, 0.0), after=rate(0.04, 0.12),
+    peak=int(sum(int(w.channel_id[np.ptp(w.values, axis=1).argmax()]) == session.units.peak_channel_id[u]
+             for u, w in session.mean_waveforms.items() if u in session.units.index)),
     running=list(session.running_speed.columns), rig=session.rig_equipment_name,
     metrics=len(cache.get_unit_analysis_metrics_for_session(chosen[0])),
     bytype=len(cache.get_unit_analysis_metrics_by_session_type("functional_connectivity")),
@@ -64,6 +66,7 @@ def test_allensdk_opens_the_demo(tmp_path: Path, allensdk: Callable[..., str]) -
     assert said["counts"]["drifting_gratings"] == 84
     assert {"ecephys_structure_acronym", "peak_channel_id", "snr"} <= set(said["columns"])
     assert said["waveform"] == ["channel_id", "time"]
+    assert said["peak"] == said["session_units"]
     assert said["after"] > 3 * said["before"]
     assert said["running"] == ["start_time", "end_time", "velocity"]
     assert said["rig"] == "demo rig"
