@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import operator
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from project_cache.errors import ConfigurationError, ProjectCacheError, UnknownObjectError
+from project_cache.errors import ConfigurationError, MissingObjectError, ProjectCacheError, UnknownObjectError
 from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
 from project_cache.projects import (
@@ -404,7 +405,7 @@ class ProjectCache:
             return Session(path)
         return EcephysSession(
             path,
-            channel_table=self.tables.session_channels,
+            channel_table=self._session_channels,
             filter_by_validity=filter_by_validity,
             origin=(_reopened, (self, session_id, filter_by_validity, unit_filter_kwargs)),
             **unit_filter_kwargs,
@@ -427,6 +428,18 @@ class ProjectCache:
                 f"The project {self.manifest.project} has no session {session_id}; get_session_table() lists its {len(known)}."
             )
         return self.store.get(key)
+
+    def _session_channels(self) -> pd.DataFrame | None:
+        """Return what the project's table knows of channels, or None (with a warning) where there is no table."""
+        try:
+            return self.tables.session_channels()
+        except MissingObjectError as error:
+            warnings.warn(
+                f"The structures and coordinates of channels are those of the session's file alone: {error}",
+                UserWarning,
+                stacklevel=2,
+            )
+            return None
 
     def fetch(self, session_ids: Iterable[int], *, lfp: bool = False) -> dict[Key, Path]:
         """Return the files of sessions, each fetched if it is not there.

@@ -39,6 +39,13 @@ _NOT_HERE = {
 }  # fmt: skip
 
 
+# Where h5py does not itself take its lock around a fork (3.11 does not), a child that was forked while
+# another thread was reading would wait for ever for a thread that it does not have.
+_lock = h5py._objects.phil
+if hasattr(os, "register_at_fork") and not hasattr(h5py._objects, "_phil_before_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
 class NWBReader:
     """An NWB 2 file that can be read from: by any thread, in forked children, after being pickled.
 

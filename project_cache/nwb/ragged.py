@@ -24,7 +24,7 @@ from project_cache.nwb.arrays import check, offset_of, path_of, read
 from project_cache.nwb.file import NWBReader, reading
 from project_cache.nwb.links import find_dataset, kind_of, need_dataset
 
-__all__ = ["FlatRows", "Ragged", "read_bounds"]
+__all__ = ["FlatRows", "Ragged", "Room", "read_bounds"]
 
 #: packed data up to this size are read in one go at once
 _AT_ONCE = 1 << 23
@@ -83,6 +83,37 @@ def read_bounds(group: h5py.Group, column: str) -> tuple[NDArray[np.int64], NDAr
     return starts, stops
 
 
+class Room:
+    """Memory for many arrays that live as long as each other, in few large blocks.
+
+    The system gives large blocks in large pages. A thousand arrays of 200 kB, each from pages of 4 kB of its
+    own, take longer to be made room for than to be read.
+    """
+
+    _BLOCK = 1 << 23
+
+    def __init__(self) -> None:
+        self._block = np.empty(0, np.uint8)
+        self._used = 0
+
+    def __reduce__(self) -> tuple[type[Room], tuple[()]]:
+        return Room, ()
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return an array of which the contents are not set."""
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        if size > self._BLOCK // 4:
+            return np.empty(shape, dtype)
+        with _reading_all:
+            # numpy's own arrays begin at multiples of 16 at least
+            at = -(-self._used // 16) * 16
+            if at + size > len(self._block):
+                self._block, at = np.empty(self._BLOCK, np.uint8), 0
+            self._used = at + size
+            block = self._block
+        return block[at : at + size].view(dtype).reshape(shape)
+
+
 class FlatRows:
     """The rows of one data set of numbers, got in slices, in the cheapest way that its layout allows.
 
@@ -120,8 +151,8 @@ class FlatRows:
         """How many bytes all rows take."""
         return int(self.shape[0] * self._row_bytes)
 
-    def slice(self, start: int, stop: int) -> NDArray[Any]:
-        """Return rows ``start`` to ``stop``: writable, and good after the file is closed."""
+    def slice(self, start: int, stop: int, room: Room | None = None) -> NDArray[Any]:
+        """Return rows ``start`` to ``stop``: writable, good after the file is closed, in ``room`` if given."""
         if start >= stop:
             return np.empty((0, *self.shape[1:]), self.dtype)
         if self._all is not None:
@@ -131,8 +162,8 @@ class FlatRows:
             if self._offset % self.dtype.alignment == 0 and os.name != "nt":
                 with _reading_all:
                     self._all = self._mapped() if self._all is None else self._all
-                return self.slice(start, stop) if self._all is not None else self._in_place(start, stop)
-            return self._in_place(start, stop)
+                return self.slice(start, stop) if self._all is not None else self._in_place(start, stop, room)
+            return self._in_place(start, stop, room)
         if self._wants_all(start, stop):
             self.gather()
             return self.slice(start, stop)
@@ -154,10 +185,11 @@ class FlatRows:
                 with self._reader.open() as handle:
                     self._all = read(need_dataset(handle, self._path))
 
-    def _in_place(self, start: int, stop: int) -> NDArray[Any]:
+    def _in_place(self, start: int, stop: int, room: Room | None) -> NDArray[Any]:
         """Return rows read from where they lie in the file, past HDF5."""
         self._reader.require_open()
-        rows = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        shape = (stop - start, *self.shape[1:])
+        rows = np.empty(shape, self.dtype) if room is None else room.array(shape, self.dtype)
         with reading(self._reader.path), self._reader.path.open("rb", buffering=0) as file:
             file.seek((self._offset or 0) + start * self._row_bytes)
             into, done = rows.reshape(-1).view(np.uint8).data, 0
@@ -227,6 +259,7 @@ class Ragged(Mapping[int, NDArray[Any]]):
         )
         self._narrow = narrow
         self._made: dict[int, NDArray[Any]] = {}
+        self._room = Room()
 
     def __getstate__(self) -> dict[str, Any]:
         self._keys()
@@ -234,9 +267,9 @@ class Ragged(Mapping[int, NDArray[Any]]):
 
     def __getitem__(self, key: int) -> NDArray[Any]:
         made = self._made.get(key)
-        return self._made.setdefault(int(key), self.cut(key)) if made is None else made
+        return self._made.setdefault(int(key), self.cut(key, room=self._room)) if made is None else made
 
-    def cut(self, key: int) -> NDArray[Any]:
+    def cut(self, key: int, room: Room | None = None) -> NDArray[Any]:
         """Return the array of an id without keeping it: for who is to make something else of it."""
         try:
             start, stop = self._where[key]
@@ -244,7 +277,7 @@ class Ragged(Mapping[int, NDArray[Any]]):
             raise UnknownObjectError(
                 f"There is no {self.column} of {key}: no such id, or the filters leave it out."
             ) from None
-        return self._flat.slice(start, stop)
+        return self._flat.slice(start, stop, room)
 
     def _keys(self) -> dict[int, tuple[int, int]]:
         if self._narrow is not None:

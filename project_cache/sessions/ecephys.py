@@ -73,7 +73,7 @@ class EcephysSession(Session):
         self,
         path: str | os.PathLike[str],
         *,
-        channel_table: Callable[[], pd.DataFrame] | None = None,
+        channel_table: Callable[[], pd.DataFrame | None] | None = None,
         filter_by_validity: bool = True,
         filter_out_of_brain_units: bool = True,
         amplitude_cutoff_maximum: float | None = 0.1,

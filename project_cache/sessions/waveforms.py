@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from project_cache.nwb.ragged import Ragged
+from project_cache.nwb.ragged import Ragged, Room
 
 if TYPE_CHECKING:
     import xarray
@@ -51,6 +51,7 @@ class MeanWaveforms(Mapping[int, "xarray.DataArray"]):
         }
         self._templates: dict[tuple[int, int, int], tuple[NDArray[np.intp] | None, xarray.DataArray]] = {}
         self._made: dict[int, xarray.DataArray] = {}
+        self._room = Room()
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_templates": {}, "_made": {}}
@@ -62,7 +63,11 @@ class MeanWaveforms(Mapping[int, "xarray.DataArray"]):
         data = self._waveforms.cut(key)
         probe = self._probe_of[key]
         rows, template = self._template(probe, *data.shape)
-        array = template.copy(deep=False, data=data if rows is None else data.take(rows, axis=0))
+        if rows is not None:
+            data = data.take(
+                rows, axis=0, out=self._room.array((len(rows), data.shape[1]), data.dtype), mode="clip"
+            )
+        array = template.copy(deep=False, data=data)
         return self._made.setdefault(int(key), array)
 
     def _template(
