@@ -280,7 +280,8 @@ class ProjectCache:
         if self._tables is None:
             from project_cache.tables.tables import Tables
 
-            self._tables = Tables(self.store.get)
+            # Copies go beside what this cache owns, never into a layer.
+            self._tables = Tables(self.store.get, lambda key, path: path == self.manifest.locate(key))
         return self._tables
 
     def get_session_table(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:

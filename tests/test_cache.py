@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import operator
 import os
 import pickle
 import shutil
@@ -31,6 +32,9 @@ from project_cache.testing.faults import html_page, status, truncated
 from project_cache.testing.warehouse import LoopbackWarehouse
 
 SESSION = 715093703
+
+#: the recording has such intervals, and the session says so once
+pytestmark = pytest.mark.filterwarnings("ignore:Parts of this session are marked as invalid")
 
 
 def visible(folder: Path) -> list[str]:
@@ -350,14 +354,6 @@ def test_a_cut_file_of_another_tool_is_fetched_anew(drive: Path, tmp_path: Path)
 # Between processes -----------------------------------------------------------------------------
 
 
-def spikes_of_first(session: Any) -> int:
-    return len(session.spike_times[session.units.index[0]])
-
-
-def session_by_cache(cache: ProjectCache) -> int:
-    return spikes_of_first(cache.get_session_data(SESSION))
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_caches_and_sessions_go_to_other_processes(drive: Path, method: str) -> None:
@@ -365,10 +361,11 @@ def test_caches_and_sessions_go_to_other_processes(drive: Path, method: str) -> 
         pytest.skip(f"this system has no {method}")
     cache = ProjectCache.fixed(drive / "manifest.json")
     session = cache.get_session_data(SESSION)
-    expected = spikes_of_first(session)
+    count = session.num_units
     with multiprocessing.get_context(method).Pool(2) as pool:
-        assert pool.map(spikes_of_first, [session] * 3) == [expected] * 3
-        assert pool.map(session_by_cache, [cache] * 3) == [expected] * 3
+        assert pool.map(operator.attrgetter("num_units"), [session] * 3) == [count] * 3
+        opened = pool.map(operator.methodcaller("get_session_data", SESSION), [cache] * 3)
+    assert [each.num_units for each in opened] == [count] * 3
 
 
 def test_a_pickle_names_the_session_and_carries_no_data(drive: Path) -> None:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import h5py
 import numpy as np
@@ -26,6 +26,8 @@ from project_cache.sessions.attributes import attribute
 
 if TYPE_CHECKING:
     import pynwb
+
+    from project_cache.sessions.exports import PynappleData
 
 __all__ = ["Session"]
 
@@ -57,6 +59,11 @@ class Session:
         It may be good, but cannot be read here.
     """
 
+    #: public names that give no data of the recording
+    _NOT_DATA: ClassVar[frozenset[str]] = frozenset(
+        {"close", "from_nwb_path", "list_data_attributes_and_methods", "path"}
+    )
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._values: dict[str, Any] = {}
         self._reader = NWBReader(path)
@@ -69,7 +76,16 @@ class Session:
         return self._reader.path
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path.name}>"
+        from project_cache.display.html import summary_text
+        from project_cache.sessions.shown import session_summary
+
+        return summary_text(session_summary(self))
+
+    def _repr_html_(self) -> str:
+        from project_cache.display.html import summary_html
+        from project_cache.sessions.shown import session_summary
+
+        return summary_html(session_summary(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path,)
@@ -88,6 +104,10 @@ class Session:
             self._pynwb = None
             if owner == os.getpid():
                 file.close()
+
+    def list_data_attributes_and_methods(self) -> list[str]:
+        """Return the names of the attributes and methods that give data of this recording, in alphabetical order."""
+        return [name for name in dir(type(self)) if not name.startswith("_") and name not in self._NOT_DATA]
 
     @attribute
     def identifier(self) -> str:
@@ -242,6 +262,24 @@ class Session:
             with self._reader.open(), reading(self.path):
                 self._pynwb = (os.getpid(), *_open_pynwb(self.path))
         return self._pynwb[2]
+
+    def to_pynapple(self) -> PynappleData:
+        """Return what pynapple has types for: units, presentations, epochs, trials and the running speed.
+
+        Returns
+        -------
+        PynappleData
+            With ``units`` (a TsGroup), ``presentations`` (an IntervalSet for each stimulus), ``epochs`` and more;
+            None for what this recording does not have. All spike times are read.
+
+        Raises
+        ------
+        DependencyError
+            pynapple is not installed.
+        """
+        from project_cache.sessions.exports import pynapple_data
+
+        return pynapple_data(self)
 
     def _text(self, path: str) -> str | None:
         with self._reader.open() as handle:

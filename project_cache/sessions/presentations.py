@@ -24,6 +24,7 @@ from project_cache.sessions.stimulus_names import COLUMN_NAMES, uniform_names
 
 __all__ = [
     "DETAILED_PARAMETERS",
+    "arranged",
     "build_presentations",
     "mask_invalid",
     "read_invalid_times",
@@ -60,10 +61,17 @@ _NULL = "null"
 Columns = dict[str, NDArray[Any]]
 
 
-def read_presentations(handle: h5py.File) -> Columns:
+def read_presentations(handle: h5py.File, *, truth_values: bool = True) -> Columns:
     """Return the presentations of all stimuli, in the order of their start times, as columns.
 
     Parameters that a stimulus does not have are NaN, or ``""`` where the file says ``N/A``.
+
+    Parameters
+    ----------
+    handle : h5py.File
+        The file.
+    truth_values : bool
+        Whether columns of nothing but 0, 1 and NaN become truth values, or stay numbers.
     """
     intervals = find_group(handle, "intervals")
     tables: list[Columns] = []
@@ -85,7 +93,9 @@ def read_presentations(handle: h5py.File) -> Columns:
     lengths = [len(table["start_time"]) for table in tables]
     columns = {name: _stacked([table.get(name) for table in tables], lengths) for name in names}
     order = np.argsort(columns["start_time"], kind="stable")
-    return {name: _truth_values(name, values)[order] for name, values in columns.items()}
+    if truth_values:
+        columns = {name: _truth_values(name, values) for name, values in columns.items()}
+    return {name: values[order] for name, values in columns.items()}
 
 
 def _parameter(group: h5py.Group, name: str) -> NDArray[Any]:
@@ -152,9 +162,7 @@ def build_presentations(columns: Columns) -> tuple[Columns, pd.DataFrame]:
         Each different set of parameters, in the order of their first presentation; index
         ``stimulus_condition_id``.
     """
-    columns = {name: _whole(values) if name in _INTEGERS else values for name, values in columns.items()}
-    leading = [name for name in _LEADING if name in columns]
-    columns = {name: columns[name] for name in (*leading, *(name for name in columns if name not in leading))}
+    columns = arranged(columns)
     if "color" in columns:
         columns["color"], triplets = _colors(columns["color"])
         columns.setdefault("color_triplet", np.full(len(triplets), "", dtype=object))
@@ -169,6 +177,13 @@ def build_presentations(columns: Columns) -> tuple[Columns, pd.DataFrame]:
     conditions, number = _conditions({k: v for k, v in columns.items() if k not in _NOT_PARAMETERS})
     columns["stimulus_condition_id"] = number
     return columns, conditions
+
+
+def arranged(columns: Columns) -> Columns:
+    """Return the columns with counts and indices as whole numbers (-99 for unknown), the leading ones first."""
+    columns = {name: _whole(values) if name in _INTEGERS else values for name, values in columns.items()}
+    leading = [name for name in _LEADING if name in columns]
+    return {name: columns[name] for name in (*leading, *(name for name in columns if name not in leading))}
 
 
 def _whole(values: NDArray[Any]) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from project_cache.nwb.links import find_dataset, find_group, members, need_grou
 from project_cache.nwb.ragged import is_ragged
 from project_cache.nwb.table import column_names, frame, read_column, read_ids
 
-__all__ = ["UnitFilters", "choose_units", "join_units", "read_channels", "read_probes", "select_channels"]
+__all__ = ["UnitFilters", "choose_units", "join_units", "read_channels", "read_probes", "read_units", "select_channels"]
 
 ELECTRODES = "general/extracellular_ephys/electrodes"
 #: what the file calls these, and what the session does
@@ -256,6 +256,35 @@ def choose_units(handle: h5py.File, channels: pd.DataFrame, filters: UnitFilters
     rank = np.array([order.get(each, -1) for each in probe.tolist()], dtype=np.intp)
     rows, rank = rows[rank >= 0], rank[rank >= 0]
     return rows[np.argsort(rank, kind="stable")]
+
+
+def read_units(handle: h5py.File, rows: NDArray[np.intp], *, quality: bool) -> pd.DataFrame:
+    """Return the units under the file's own names, joined with nothing; index ``id``.
+
+    Parameters
+    ----------
+    handle : h5py.File
+        The file.
+    rows : numpy.ndarray of int
+        The rows of its units table, in the order to give them, as of :func:`choose_units`.
+    quality : bool
+        Whether to keep that column (it says ``good`` of all where others are left out).
+
+    Notes
+    -----
+    AllenSDK's columns come first, in its order, as in :func:`join_units`.
+    """
+    table = need_group(handle, "units")
+    names = column_names(table)
+    columns: dict[str, NDArray[Any]] = {}
+    for name in (*_UNIT_COLUMNS, *(name for name in names if name not in _UNIT_COLUMNS)):
+        if (name == "quality" and not quality) or is_ragged(table, name):
+            continue
+        if name in names:
+            columns[name] = _wide(read_column(table, name))[rows]
+        elif name in _OPTIONAL:
+            columns[name] = np.full(len(rows), np.nan)
+    return frame(columns, read_ids(table)[rows], "id")
 
 
 def join_units(

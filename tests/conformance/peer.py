@@ -77,7 +77,9 @@ def _make(base: str) -> None:
     for step in steps:
         said = subprocess.run(step, capture_output=True, text=True, env=_environment())
         if said.returncode:
-            raise NoPeer(f"AllenSDK's environment cannot be made: {' '.join(step[:5])} …: {_last(said.stderr)}")
+            raise NoPeer(
+                f"AllenSDK's environment cannot be made: {' '.join(step[:5])} …: {_last(said.stderr)}"
+            )
     MARKER.write_text("\n".join(REQUIREMENTS))
 
 

@@ -1,0 +1,1 @@
+"""Pure functions on arrays: spike counts, spike times, statistics and intervals."""

@@ -1,0 +1,452 @@
+"""The tables of a project: sessions, probes, channels, units, and the published metrics of units."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from project_cache.errors import (
+    ConfigurationError,
+    UnknownObjectError,
+)
+from project_cache.manifest.keys import Key
+from project_cache.tables.columns import (
+    ANNOTATED_NAMES,
+    SUPPRESS_FROM_CHANNELS,
+    SUPPRESS_FROM_PROBES,
+    SUPPRESS_FROM_SESSION_TABLE,
+    SUPPRESS_FROM_UNITS,
+    UNIT_NAMES,
+)
+from project_cache.tables.csvfile import Array, TableFile, frame, table_file
+from project_cache.tables.joins import beside, counted, joined, matched, uniques
+
+__all__ = ["UNIT_FILTERS", "Tables"]
+
+#: The default bounds of units, themselves included. Source: AllenSDK 2.16.2.
+UNIT_FILTERS = {
+    "amplitude_cutoff_maximum": 0.1,
+    "presence_ratio_minimum": 0.95,
+    "isi_violations_maximum": 0.5,
+}
+_CCF = ("anterior_posterior_ccf_coordinate", "dorsal_ventral_ccf_coordinate", "left_right_ccf_coordinate")
+
+
+class Tables:
+    """The tables of a project, each read when it is first asked for, and again when its file has changed.
+
+    Values, order, index and types are those of AllenSDK 2.16.2 on the same files, whatever version of pandas there
+    is (text is of the type "object").
+
+    Parameters
+    ----------
+    path_of : callable
+        Returns the file of a table by its :class:`Key`: ``sessions``, ``probes``, ``channels``, ``units``,
+        ``session_analysis_metrics/…``, ``typewise_analysis_metrics/…``.
+    may_keep : callable, optional
+        Whether a parsed copy of the file at a path may be kept beside it. By default none is.
+    """
+
+    def __init__(
+        self, path_of: Callable[[Key], Path], may_keep: Callable[[Key, Path], bool] = lambda key, path: False
+    ) -> None:
+        self._path_of = path_of
+        self._may_keep = may_keep
+        self._made: dict[str, tuple[tuple[TableFile, ...], pd.DataFrame]] = {}
+
+    # The four tables -------------------------------------------------------------------------------
+
+    def sessions(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the sessions by id, with unit, channel and probe counts and the structures that were recorded.
+
+        Parameters
+        ----------
+        suppress : sequence of str, optional
+            Columns to leave out, by their names in the file. By default has_nwb, isi_experiment_id and
+            date_of_acquisition.
+
+        Notes
+        -----
+        ``unit_count`` is of the units that pass the default filters; the other counts are of all.
+        """
+        table = self._once(
+            "sessions", self._sessions, *self._files("sessions", "probes", "channels", "units")
+        )
+        if suppress is not None:
+            table = self._annotated_sessions(*self._files("sessions", "probes", "channels", "units"))
+            table = table.drop(columns=list(suppress), errors="ignore").rename(
+                columns={"genotype": "full_genotype"}
+            )
+        # Cells that are arrays are the caller's own as well: they can be sorted in place.
+        name = "ecephys_structure_acronyms"
+        if name in table:
+            cells = table[name].to_numpy(dtype=object)
+            table[name] = _objects(c.copy() if isinstance(c, np.ndarray) else c for c in cells)
+        return table
+
+    def probes(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the probes by id. ``lfp_sampling_rate`` (Hz) is that of the LFP files, after subsampling.
+
+        Parameters
+        ----------
+        suppress : sequence of str, optional
+            Columns to leave out; by default what is the session's, and some more.
+        """
+        files = self._files("sessions", "probes", "channels", "units")
+        table = self._once("probes", self._counted_probes, *files)
+        return table.drop(
+            columns=list(SUPPRESS_FROM_PROBES if suppress is None else suppress), errors="ignore"
+        )
+
+    def channels(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the channels by id, with the columns of their probes (coordinates in µm).
+
+        Parameters
+        ----------
+        suppress : sequence of str, optional
+            Columns to leave out; by default what is the session's, and some more.
+        """
+        files = self._files("sessions", "probes", "channels", "units")
+        table = self._once("channels", self._counted_channels, *files)
+        table = table.drop(
+            columns=list(SUPPRESS_FROM_CHANNELS if suppress is None else suppress), errors="ignore"
+        )
+        return table.rename(columns={"name": "probe_name"})
+
+    def units(
+        self,
+        suppress: Sequence[str] | None = None,
+        filter_by_validity: bool = True,
+        *,
+        probe_names: bool = False,
+        keep_unmeasured: bool = False,
+        only_in_brain: bool = False,
+        **unit_filter_kwargs: Any,
+    ) -> pd.DataFrame:
+        """Return the units by id that pass the filters, with the columns of their channels, probes and sessions.
+
+        Parameters
+        ----------
+        suppress : sequence of str, optional
+            Columns to leave out.
+        filter_by_validity : bool
+            Keep units of the quality "good" only, and drop that column.
+        probe_names : bool
+            Call the probe's columns ``probe_name``, ``probe_phase``, ``probe_sampling_rate``,
+            ``probe_lfp_sampling_rate``. AllenSDK means to, and does not.
+        keep_unmeasured : bool
+            Keep units whose metric is not known (NaN) where that bound is None. AllenSDK drops them.
+        only_in_brain : bool
+            Leave out units whose channel is in no structure. AllenSDK's ``filter_out_of_brain_units`` is to do
+            that, and does nothing in this table.
+        **unit_filter_kwargs
+            ``amplitude_cutoff_maximum`` (0.1), ``presence_ratio_minimum`` (0.95), ``isi_violations_maximum`` (0.5),
+            themselves included; None is no bound. ``filter_out_of_brain_units`` is accepted, see above.
+
+        Raises
+        ------
+        ConfigurationError
+            There is no filter of that name.
+        """
+        bounds = _bounds(unit_filter_kwargs)
+        files = self._files("sessions", "probes", "channels", "units")
+        annotated = self._once("channels of units", self._annotated_channels, *files[:3])
+        units = files[3]
+        rows = np.flatnonzero(_kept(units, bounds, filter_by_validity, keep_unmeasured))
+        columns = {UNIT_NAMES.get(n, n): units.values(n)[rows] for n in _loaded(units)}
+        if filter_by_validity:
+            columns.pop("quality", None)
+        table = joined(
+            frame(columns, units.ids.take(rows)), "ecephys_channel_id", annotated, ("_unit", "_channel")
+        )
+        if only_in_brain:
+            table = table[table["ecephys_structure_id"].notna().to_numpy()]
+        table = table.drop(
+            columns=list(SUPPRESS_FROM_UNITS if suppress is None else suppress), errors="ignore"
+        )
+        return table.rename(columns=ANNOTATED_NAMES) if probe_names else table
+
+    # The metrics of units --------------------------------------------------------------------------
+
+    def session_metrics(
+        self,
+        session_id: int,
+        annotate: bool = True,
+        filter_by_validity: bool = True,
+        *,
+        parse_lists: bool = False,
+        **unit_filter_kwargs: Any,
+    ) -> pd.DataFrame:
+        """Return the metrics of a session's units by ``ecephys_unit_id``.
+
+        Parameters
+        ----------
+        session_id : int
+            The session.
+        annotate : bool
+            Keep units that pass the filters only, and put the columns of :meth:`units` first.
+        filter_by_validity, **unit_filter_kwargs
+            As :meth:`units`.
+        parse_lists : bool
+            Return lists as lists. AllenSDK gives back the text that stands in the file.
+        """
+        metrics = self._metrics(Key("session_analysis_metrics", (session_id,)), parse_lists)
+        if not annotate:
+            return metrics
+        units = self.units(filter_by_validity=filter_by_validity, **unit_filter_kwargs)
+        return _beside_metrics(units[units["ecephys_session_id"].to_numpy() == session_id], metrics)
+
+    def type_metrics(
+        self,
+        session_type: str,
+        annotate: bool = True,
+        filter_by_validity: bool = True,
+        *,
+        parse_lists: bool = False,
+        **unit_filter_kwargs: Any,
+    ) -> pd.DataFrame:
+        """Return the metrics of the units of all sessions of a type by ``ecephys_unit_id``.
+
+        Parameters
+        ----------
+        session_type : str
+            One of :meth:`session_types`.
+        annotate, filter_by_validity, parse_lists, **unit_filter_kwargs
+            As :meth:`session_metrics`.
+
+        Raises
+        ------
+        ConfigurationError
+            No session is of that type.
+        """
+        known = self.session_types()
+        if session_type not in known:
+            raise ConfigurationError(
+                f"No session is of the type {session_type!r}; there are {', '.join(map(str, known))}."
+            )
+        metrics = self._metrics(Key("typewise_analysis_metrics", (session_type,)), parse_lists)
+        if not annotate:
+            return metrics
+        return _beside_metrics(
+            self.units(filter_by_validity=filter_by_validity, **unit_filter_kwargs), metrics
+        )
+
+    def _metrics(self, key: Key, parse_lists: bool) -> pd.DataFrame:
+        metrics = self._file(key, "ecephys_unit_id").frame()
+        for name in metrics.columns if parse_lists else ():
+            cells = metrics[name].to_numpy()
+            if cells.dtype == object and any(isinstance(c, str) and c.startswith("[") for c in cells):
+                metrics[name] = _objects(ast.literal_eval(c) if isinstance(c, str) else c for c in cells)
+        return metrics
+
+    # Lists -----------------------------------------------------------------------------------------
+
+    def session_types(self, **session_kwargs: Any) -> list[Any]:
+        """Return the types of sessions, in the order of the table."""
+        return self._different("session_type", self.sessions(**session_kwargs))
+
+    def full_genotypes(self, **session_kwargs: Any) -> list[Any]:
+        """Return the genotypes, in the order of the table."""
+        return self._different("full_genotype", self.sessions(**session_kwargs))
+
+    def ages(self, **session_kwargs: Any) -> list[Any]:
+        """Return the ages (days), in the order of the table."""
+        return self._different("age_in_days", self.sessions(**session_kwargs))
+
+    def sexes(self, **session_kwargs: Any) -> list[Any]:
+        """Return the sexes, in the order of the table."""
+        return self._different("sex", self.sessions(**session_kwargs))
+
+    def structure_acronyms(self, **channel_kwargs: Any) -> list[Any]:
+        """Return the structures that channels are in, in the order of the table; nan for those in none."""
+        return self._different("ecephys_structure_acronym", self.channels(**channel_kwargs))
+
+    @staticmethod
+    def _different(name: str, table: pd.DataFrame) -> list[Any]:
+        if name not in table:
+            raise ConfigurationError(f"There is no {name} to list: it was suppressed, or the table has none.")
+        found: list[Any] = table[name].unique().tolist()
+        return found
+
+    # For the cache ---------------------------------------------------------------------------------
+
+    def session_ids(self) -> Collection[Any]:
+        """Return the ids of the sessions."""
+        return set(self._file(Key("sessions")).ids.tolist())
+
+    def lfp_probes(self, session_id: int) -> list[int]:
+        """Return the probes of a session that have an LFP file, in the order of the table."""
+        probes = self._file(Key("probes"))
+        of_session = probes.values("ecephys_session_id") == session_id
+        if session_id not in self.session_ids():
+            raise UnknownObjectError(f"There is no session {session_id} in {probes.path.parent}.")
+        if "has_lfp_data" in probes.names:
+            of_session &= probes.values("has_lfp_data").astype(bool)
+        found: list[int] = probes.ids[of_session].tolist()
+        return found
+
+    def session_channels(self) -> pd.DataFrame:
+        """Return what the project knows of channels by id: structure (id and acronym) and coordinates (µm)."""
+        names = ("ecephys_structure_id", "ecephys_structure_acronym", *_CCF)
+        channels = self._file(Key("channels"))
+        channels.load([channels.id_name, *names])
+        return frame({name: channels.values(name) for name in names}, channels.ids)
+
+    # Making ----------------------------------------------------------------------------------------
+
+    def _file(self, key: Key, id_name: str = "id") -> TableFile:
+        path = self._path_of(key)
+        return table_file(path, id_name, keep=self._may_keep(key, path))
+
+    def _files(self, *kinds: str) -> tuple[TableFile, ...]:
+        return tuple(self._file(Key(kind)) for kind in kinds)
+
+    def _once(self, name: str, make: Callable[..., pd.DataFrame], *files: TableFile) -> pd.DataFrame:
+        """Return a table that is made anew only if one of its files is another by now; the caller's to change."""
+        known = self._made.get(name)
+        if known is None or any(a is not b for a, b in zip(known[0], files, strict=True)):
+            known = self._made[name] = files, make(*files)
+        # With copy-on-write a shallow copy is safe, and costs nothing.
+        return known[1].copy(deep=not _COPY_ON_WRITE)
+
+    def _annotated_sessions(self, *files: TableFile) -> pd.DataFrame:
+        sessions, probes, channels, units = files
+        table = sessions.frame()
+        if "structure_acronyms" in table:
+            table["ecephys_structure_acronyms"] = 0
+            table = table.drop(columns="structure_acronyms")
+        links = _Links(*files)
+        table["unit_count"] = counted(links.session_of_unit, len(table))
+        table["channel_count"] = counted(links.session_of_channel, len(table))
+        table["probe_count"] = counted(links.session_of_probe, len(table))
+        table["ecephys_structure_acronyms"] = links.acronyms(links.session_of_channel, len(table))
+        return table
+
+    def _sessions(self, *files: TableFile) -> pd.DataFrame:
+        table = self._annotated_sessions(*files)
+        table = table.drop(columns=list(SUPPRESS_FROM_SESSION_TABLE), errors="ignore")
+        return table.rename(columns={"genotype": "full_genotype"})
+
+    def _annotated_probes(self, sessions: TableFile, probes: TableFile) -> pd.DataFrame:
+        table = probes.frame()
+        if {"lfp_sampling_rate", "lfp_temporal_subsampling_factor"} <= set(table.columns):
+            table["lfp_sampling_rate"] = table["lfp_sampling_rate"] / table["lfp_temporal_subsampling_factor"]
+        return joined(table, "ecephys_session_id", sessions_as_joined(sessions), ("_probe", "_session"))
+
+    def _counted_probes(self, *files: TableFile) -> pd.DataFrame:
+        table = self._annotated_probes(*files[:2])
+        links = _Links(*files)
+        at = files[1].ids.get_indexer(table.index)
+        table["unit_count"] = counted(links.probe_of_unit, len(files[1].ids))[at]
+        table["channel_count"] = counted(links.probe_of_channel, len(files[1].ids))[at]
+        table["ecephys_structure_acronyms"] = links.acronyms(links.probe_of_channel, len(files[1].ids))[at]
+        return table
+
+    def _annotated_channels(
+        self, sessions: TableFile, probes: TableFile, channels: TableFile
+    ) -> pd.DataFrame:
+        return joined(
+            channels.frame(),
+            "ecephys_probe_id",
+            self._annotated_probes(sessions, probes),
+            ("_channel", "_probe"),
+        )
+
+    def _counted_channels(self, *files: TableFile) -> pd.DataFrame:
+        table = self._annotated_channels(*files[:3])
+        count = counted(_Links(*files).channel_of_unit, len(files[2].ids))
+        table["unit_count"] = count[files[2].ids.get_indexer(table.index)]
+        return table
+
+
+class _Links:
+    """Who belongs to whom, as positions in the files; -1 where somebody on the way is missing."""
+
+    def __init__(self, sessions: TableFile, probes: TableFile, channels: TableFile, units: TableFile) -> None:
+        self.channels = channels
+        self.session_of_probe = sessions.ids.get_indexer(pd.Index(probes.values("ecephys_session_id")))
+        channels.load([channels.id_name, "ecephys_probe_id", "ecephys_structure_acronym"])
+        probe = probes.ids.get_indexer(pd.Index(channels.values("ecephys_probe_id")))
+        self.session_of_channel = np.append(self.session_of_probe, -1)[probe]
+        self.probe_of_channel = np.where(self.session_of_channel >= 0, probe, -1)
+        good = _kept(units, dict(UNIT_FILTERS), by_validity=True, keep_unmeasured=False)
+        channel = channels.ids.get_indexer(pd.Index(units.values("ecephys_channel_id")))
+        whole = good & (channel >= 0) & (np.append(self.session_of_channel, -1)[channel] >= 0)
+        self.channel_of_unit = channel[whole]
+        self.session_of_unit = self.session_of_channel[self.channel_of_unit]
+        self.probe_of_unit = self.probe_of_channel[self.channel_of_unit]
+
+    def acronyms(self, owners: Array, count: int) -> Array:
+        """Return the structures of each owner's channels, in the order of the annotated channels."""
+        order, _ = matched(
+            self.channels.values("ecephys_probe_id"),
+            pd.Index(pd.unique(self.channels.values("ecephys_probe_id"))),
+        )
+        return uniques(self.channels.values("ecephys_structure_acronym")[order], owners[order], count)
+
+
+def sessions_as_joined(sessions: TableFile) -> pd.DataFrame:
+    """Return the sessions as probes are joined with them."""
+    table = sessions.frame()
+    if "structure_acronyms" in table:
+        lists = [ast.literal_eval(cell) for cell in table["structure_acronyms"]]
+        table["ecephys_structure_acronyms"] = _objects(lists)
+        table = table.drop(columns="structure_acronyms")
+    return table
+
+
+def _beside_metrics(units: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    at = metrics.index.get_indexer(units.index)
+    table = beside(units[at >= 0], metrics.iloc[at[at >= 0]], ("_x", "_y"))
+    return table.rename_axis("ecephys_unit_id")
+
+
+def _loaded(table: TableFile) -> list[str]:
+    table.load([table.id_name, *table.names])
+    return table.names
+
+
+def _bounds(given: dict[str, Any]) -> dict[str, float | None]:
+    """Return the bounds that were given, or else the default ones."""
+    unknown = set(given) - {*UNIT_FILTERS, "filter_out_of_brain_units"}
+    if unknown:
+        raise ConfigurationError(
+            f"There is no unit filter {', '.join(sorted(unknown))}; there are {', '.join(UNIT_FILTERS)} and "
+            f"filter_out_of_brain_units."
+        )
+    return {name: given.get(name, default) for name, default in UNIT_FILTERS.items()}
+
+
+def _kept(units: TableFile, bounds: dict[str, Any], by_validity: bool, keep_unmeasured: bool) -> Array:
+    """Return which units pass."""
+    units.load(["amplitude_cutoff", "presence_ratio", "isi_violations", "ecephys_channel_id"])
+    keep = np.ones(len(units.values("amplitude_cutoff")), dtype=bool)
+    for name, bound in bounds.items():
+        column = units.values(name.rpartition("_")[0])
+        if bound is None and keep_unmeasured:
+            continue
+        # NaN compares false with any bound, also with none
+        keep &= (
+            column <= (np.inf if bound is None else bound)
+            if name.endswith("maximum")
+            else column >= (-np.inf if bound is None else bound)
+        )
+    if by_validity and "quality" in units.names:
+        keep &= units.values("quality") == "good"
+    return keep
+
+
+def _objects(cells: Any) -> Array:
+    listed = list(cells)
+    array = np.empty(len(listed), dtype=object)
+    for n, cell in enumerate(listed):
+        array[n] = cell
+    return array
+
+
+_COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
