@@ -24,6 +24,12 @@ from project_cache.projects import (
 )
 from project_cache.sources.base import Progress, Source
 from project_cache.store.store import Store, Verdict
+from project_cache.tables.columns import (
+    SUPPRESS_FROM_CHANNELS,
+    SUPPRESS_FROM_PROBES,
+    SUPPRESS_FROM_SESSION_TABLE,
+    SUPPRESS_FROM_UNITS,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +93,10 @@ class ProjectCache:
     NATURAL_SCENE_KEY: ClassVar[str] = "natural_scene"
     SESSION_ANALYSIS_METRICS_KEY: ClassVar[str] = "session_analysis_metrics"
     TYPEWISE_ANALYSIS_METRICS_KEY: ClassVar[str] = "typewise_analysis_metrics"
+    SUPPRESS_FROM_SESSION_TABLE: ClassVar[tuple[str, ...]] = SUPPRESS_FROM_SESSION_TABLE
+    SUPPRESS_FROM_PROBES: ClassVar[tuple[str, ...]] = SUPPRESS_FROM_PROBES
+    SUPPRESS_FROM_CHANNELS: ClassVar[tuple[str, ...]] = SUPPRESS_FROM_CHANNELS
+    SUPPRESS_FROM_UNITS: ClassVar[tuple[str, ...]] = SUPPRESS_FROM_UNITS
 
     def __init__(
         self,

@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["NO_TRIAL", "copy_to_replays", "find_active", "find_changes", "find_trials", "flashes_since_change"]
+__all__ = [
+    "NO_TRIAL",
+    "copy_to_replays",
+    "find_active",
+    "find_changes",
+    "find_trials",
+    "flashes_since_change",
+]
 
 Value = TypeVar("Value", bound=np.generic)
 

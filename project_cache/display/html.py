@@ -98,7 +98,7 @@ def summary_text(summary: Summary, *, width: int = 100) -> str:
     rows = [(fact.name, fact.text) for fact in summary.facts]
     rows += [(s.title, ", ".join(_briefly(s.items, s.brief))) for s in summary.sections if s.items]
     indent = 2 + max((len(name) for name, _ in rows), default=0) + 2
-    lines = [f"<{summary.kind} {summary.name}>"]
+    lines = [f"<{summary.kind} {summary.name}".rstrip() + ">"]
     for name, text in rows:
         lines += textwrap.wrap(
             text or "-",

@@ -58,7 +58,7 @@ def called(cls: type, name: str) -> str:
     'setdefault(key, default)'
     """
     found = inspect.signature(getattr(cls, name)).parameters.values()
-    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    stars: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     return f"{name}({', '.join(stars.get(p.kind, '') + p.name for p in found if p.name != 'self')})"
 
 

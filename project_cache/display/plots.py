@@ -73,7 +73,7 @@ def raster_plot(
     lines[:, 1, 1] = (row + 1) / max(count, 1)
     # one collection for all spikes: one for each unit takes matplotlib a hundred times as long to draw
     axes.add_collection(LineCollection(list(lines), colors=[colours(n) for n in which[row].tolist()]))
-    axes.margins(0)
+    axes.autoscale_view()
     axes.set_xlabel("time (s)", fontsize=_LABEL)
     axes.set_ylabel("unit", fontsize=_LABEL)
     axes.set_title(title, fontsize=_TITLE)

@@ -66,7 +66,10 @@ def _files(found: Mapping[Key, int]) -> list[Item]:
     sizes: dict[str, list[int]] = {}
     for key, size in found.items():
         sizes.setdefault(key.kind, []).append(size)
-    return [Item(kind, f"{len(each):,} {'file' if len(each) == 1 else 'files'}, {_bytes(sum(each))}") for kind, each in sizes.items()]
+    return [
+        Item(kind, f"{len(each):,} {'file' if len(each) == 1 else 'files'}, {_bytes(sum(each))}")
+        for kind, each in sizes.items()
+    ]
 
 
 def _bytes(count: float) -> str:

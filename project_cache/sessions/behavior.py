@@ -24,6 +24,7 @@ from project_cache.sessions.trials import read_licks, read_rewards, read_speed, 
 
 __all__ = ["BehaviorSession"]
 
+
 class BehaviorSession(Session):
     """A session of the Allen Institute's change detection task, of which only behaviour was recorded.
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from project_cache.errors import MissingDataError
-from project_cache.nwb.links import find_group, need_group
+from project_cache.errors import MissingDataError, UnknownObjectError
+from project_cache.nwb.file import NWBReader
+from project_cache.nwb.links import need_group
 from project_cache.nwb.ragged import Ragged, need_ragged
-from project_cache.nwb.table import frame, read_ids, read_table
+from project_cache.nwb.table import frame, read_ids
 from project_cache.sessions.attributes import attribute
 from project_cache.sessions.behavior import BehaviorSession
+from project_cache.sessions.opto import read_optotagging
 from project_cache.sessions.units import (
     UnitFilters,
     choose_units,
@@ -27,10 +28,10 @@ from project_cache.sessions.units import (
     select_channels,
 )
 
-__all__ = ["BehaviorEcephysSession", "ProbeWithLFPMeta"]
+if TYPE_CHECKING:
+    import xarray
 
-_OPTOTAGGING = "processing/optotagging"
-_OPTOTAGGING_COLUMNS = ("start_time", "condition", "level", "stop_time", "stimulus_name", "duration")
+__all__ = ["BehaviorEcephysSession", "ProbeWithLFPMeta"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class BehaviorEcephysSession(BehaviorSession):
             origin=origin,
         )
         self._probe_meta = dict(probe_meta or {})
+        self._lfp_readers: dict[int, NWBReader] = {}
 
     @classmethod
     def from_nwb_path(
@@ -179,7 +181,8 @@ class BehaviorEcephysSession(BehaviorSession):
         filter_by_validity : bool
             Leave out channels without valid data, and the column ``valid_data`` with them.
         """
-        return select_channels(self._all_channels, None, by_validity=filter_by_validity)
+        # a copy: what is done to it must not change which units there are
+        return select_channels(self._all_channels.copy(), None, by_validity=filter_by_validity)
 
     def get_units(
         self,
@@ -238,6 +241,95 @@ class BehaviorEcephysSession(BehaviorSession):
         """The mean waveform of each unit, as the file has it, by its id: an array of (channels, samples)."""
         return self._ragged("waveform_mean")
 
+    # ------------------------------------------------------------------ local field potentials
+
+    def _lfp_reader(self, probe_id: int) -> NWBReader | None:
+        """Return the file of a probe's LFP, fetched if need be; None if it has none."""
+        names = self._all_probes["description"]
+        if probe_id not in names.index:
+            raise UnknownObjectError(
+                f"This session has no probe {probe_id}. It has: {', '.join(map(str, names.index))}."
+            )
+        meta = self._probe_meta.get(names[probe_id])
+        if meta is None:
+            return None
+        self._reader.require_open()
+        if probe_id not in self._lfp_readers:
+            where = meta.lfp_csd_filepath
+            self._lfp_readers[int(probe_id)] = NWBReader(where() if callable(where) else where)
+        return self._lfp_readers[int(probe_id)]
+
+    def get_lfp(self, probe_id: int, *, chunks: Any = None) -> xarray.DataArray | None:
+        """Return the LFP of a probe (V): a DataArray of (time in s, channel id) that reads what is sliced.
+
+        Parameters
+        ----------
+        probe_id : int
+            The probe.
+        chunks : object, optional
+            What xarray's ``chunk`` takes, for an array of dask's.
+
+        Returns
+        -------
+        xarray.DataArray or None
+            None if this probe has no LFP, by the ``probe_meta`` that the session was opened with.
+            ``.load()`` reads it whole.
+
+        Raises
+        ------
+        UnknownObjectError
+            The session has no such probe.
+        MissingObjectError
+            Its file is not where it should be.
+        """
+        reader = self._lfp_reader(probe_id)
+        if reader is None:
+            return None
+        from project_cache.sessions.lfp import open_lfp
+
+        return open_lfp(reader, int(probe_id), None, chunks)
+
+    def get_current_source_density(self, probe_id: int) -> xarray.DataArray | None:
+        """Return the current source density of a probe: a DataArray of (virtual_channel_index, time in s).
+
+        Parameters
+        ----------
+        probe_id : int
+            The probe.
+
+        Returns
+        -------
+        xarray.DataArray or None
+            In V/cm², its virtual channels labelled with where they are on the probe (µm); None if this probe
+            has no LFP, by the ``probe_meta`` that the session was opened with.
+
+        Raises
+        ------
+        UnknownObjectError
+            The session has no such probe.
+        MissingObjectError
+            Its file is not where it should be.
+        MissingDataError
+            Its file has none.
+        """
+        reader = self._lfp_reader(probe_id)
+        if reader is None:
+            return None
+        from project_cache.sessions.lfp import read_current_source_density
+
+        density = read_current_source_density(reader)
+        # the file has them without a sign, which differences of theirs would need
+        places = ("vertical_position", "horizontal_position")
+        return density.assign_coords({name: density.coords[name].astype(np.int64) for name in places})
+
+    def close(self) -> None:
+        """Let go of the files. What was read already stays; what was not can no longer be."""
+        super().close()
+        for reader in self._lfp_readers.values():
+            reader.close()
+
+    # ------------------------------------------------------------------ optotagging
+
     @attribute
     def optotagging_table(self) -> pd.DataFrame:
         """The light pulses by ``id``: start_time, stop_time, duration (s), condition, level (V), stimulus_name.
@@ -248,17 +340,4 @@ class BehaviorEcephysSession(BehaviorSession):
             This recording has none.
         """
         with self._reader.open() as handle:
-            return _read_optotagging(handle)
-
-
-def _read_optotagging(handle: h5py.File) -> pd.DataFrame:
-    """Return the light pulses; empty where the experiment was there, and no pulse was given."""
-    group = find_group(handle, f"{_OPTOTAGGING}/optogenetic_stimulation")
-    if group is None:
-        if find_group(handle, _OPTOTAGGING) is None:
-            raise MissingDataError(f"{handle.filename} has no optotagging.")
-        empty = {name: np.empty(0) for name in _OPTOTAGGING_COLUMNS}
-        return frame(empty, np.empty(0, dtype=np.int64), "id")
-    table = read_table(group, skip=("tags", "timeseries"))
-    # the name of the stimulus, in older files
-    return table.rename(columns={"name": "stimulus_name"})
+            return read_optotagging(handle)

@@ -30,15 +30,16 @@ def _said(handle: h5py.File, path: str) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> list[Any] | None:
-    """Return a list, of whatever was written; None for nothing."""
+    """Return a list, of whatever was written; None for nothing (which some writers spell ``None``)."""
     if value is None or isinstance(value, h5py.Empty):
         return None
     values = np.atleast_1d(value).ravel().tolist()
-    return [as_text(each) if isinstance(each, (bytes, str)) else each for each in values]
+    said = [as_text(each) if isinstance(each, (bytes, str)) else each for each in values]
+    return None if said == ["None"] else said
 
 
 def _text(value: Any) -> str | None:
-    """Return text, or None where there is none (which some writers spell ``None``)."""
+    """Return text, or None where there is none."""
     text = as_text(value)
     return None if text == "None" else text
 

@@ -114,4 +114,6 @@ def _add_trials(columns: Columns, trials: pd.DataFrame) -> None:
     if "is_sham_change" not in columns and block is not None and "start_frame" in columns:
         seen = trials.index.isin(columns["trials_id"])
         sham = trials["change_frame"].to_numpy()[seen & trials["catch"].to_numpy(dtype=bool)]
-        columns["is_sham_change"] = copy_to_replays(np.isin(columns["start_frame"], sham), names, block, active)
+        columns["is_sham_change"] = copy_to_replays(
+            np.isin(columns["start_frame"], sham), names, block, active
+        )

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from project_cache.errors import ConfigurationError, MissingDataError
-from project_cache.nwb.links import need_group
-from project_cache.nwb.ragged import Ragged, need_ragged
-from project_cache.nwb.table import frame, read_ids
+from project_cache.analysis.counts import build_spike_histogram, build_time_window_domain
+from project_cache.analysis.intervals import array_intervals, is_distinct_from, nan_intervals
+from project_cache.errors import ConfigurationError, MissingDataError, UnknownObjectError
+from project_cache.nwb.file import NWBReader
+from project_cache.sessions import responses, stimuli
+from project_cache.sessions.api import SessionApi
 from project_cache.sessions.attributes import attribute
-from project_cache.sessions.base import Session
-from project_cache.sessions.presentations import (
-    DETAILED_PARAMETERS,
-    build_presentations,
-    mask_invalid,
-    read_invalid_times,
-    read_presentations,
-)
-from project_cache.sessions.rig import read_rig, read_running_speed
-from project_cache.sessions.units import (
-    UnitFilters,
-    choose_units,
-    join_units,
-    read_channels,
-    read_probes,
-    select_channels,
-)
+from project_cache.sessions.choice import coerce_scalar, rows_of
+from project_cache.sessions.gaze import read_pupil_data, read_screen_gaze_data
+from project_cache.sessions.presentations import DETAILED_PARAMETERS
+from project_cache.sessions.recording import EcephysRecording
+from project_cache.sessions.stimuli import removed_unused_stimulus_presentation_columns
+from project_cache.sessions.units import UnitFilters
 
 if TYPE_CHECKING:
     import xarray
 
-    from project_cache.sessions.waveforms import MeanWaveforms
+# The functions are AllenSDK's module-level names, which analyses import from beside the class.
+__all__ = [
+    "EcephysSession",
+    "array_intervals",
+    "build_spike_histogram",
+    "build_time_window_domain",
+    "coerce_scalar",
+    "is_distinct_from",
+    "nan_intervals",
+    "removed_unused_stimulus_presentation_columns",
+]
 
-__all__ = ["EcephysSession"]
 
-
-class EcephysSession(Session):
+class EcephysSession(EcephysRecording):
     """A session of the Visual Coding Neuropixels project.
 
     Everything has the names, values, order and types that AllenSDK 2.16.2's class of this name gives it.
@@ -56,6 +57,12 @@ class EcephysSession(Session):
     channel_table : callable, optional
         Gives, when it is needed, a frame by channel id of what the project's own table knows better than
         the file: ``ecephys_structure_id``, ``ecephys_structure_acronym`` and the three CCF coordinates.
+    unit_metrics : callable, optional
+        Gives, when it is needed, a frame by unit id of the project's metrics of the units, or None if it
+        has none. They follow the other columns of ``units``.
+    lfp_path : callable, optional
+        Gives the path of a probe's LFP file by the probe's id. Without it, that is
+        ``probe_<id>_lfp.nwb`` beside the session's file.
     filter_by_validity, filter_out_of_brain_units : bool
         Leave out invalid channels, and units on them, or in no structure.
     amplitude_cutoff_maximum, presence_ratio_minimum, isi_violations_maximum : float or None
@@ -69,11 +76,18 @@ class EcephysSession(Session):
         As :class:`Session`.
     """
 
+    _NOT_DATA: ClassVar[frozenset[str]] = EcephysRecording._NOT_DATA | {"DETAILED_STIMULUS_PARAMETERS", "api"}
+
+    #: parameters that ``stimulus_presentations`` leaves out
+    DETAILED_STIMULUS_PARAMETERS: ClassVar[tuple[str, ...]] = DETAILED_PARAMETERS
+
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
         channel_table: Callable[[], pd.DataFrame | None] | None = None,
+        unit_metrics: Callable[[], pd.DataFrame | None] | None = None,
+        lfp_path: Callable[[int], str | os.PathLike[str]] | None = None,
         filter_by_validity: bool = True,
         filter_out_of_brain_units: bool = True,
         amplitude_cutoff_maximum: float | None = 0.1,
@@ -81,15 +95,15 @@ class EcephysSession(Session):
         isi_violations_maximum: float | None = 0.5,
         origin: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
     ) -> None:
-        super().__init__(path)
-        self._channel_table = channel_table
-        self._filters = UnitFilters(
+        filters = UnitFilters(
             filter_by_validity=filter_by_validity,
             filter_out_of_brain_units=filter_out_of_brain_units,
             amplitude_cutoff_maximum=amplitude_cutoff_maximum,
             presence_ratio_minimum=presence_ratio_minimum,
             isi_violations_maximum=isi_violations_maximum,
         )
+        super().__init__(path, filters, channel_table, unit_metrics)
+        self._lfp_path = lfp_path
         self._origin = origin
 
     @classmethod
@@ -109,279 +123,448 @@ class EcephysSession(Session):
         nwb_version : int or str
             2 (or above); NWB 1 is not read.
         api_kwargs : mapping, optional
-            AllenSDK's place for the options; here they may as well be given directly.
+            AllenSDK's place for the options, under its names for them; here they may as well be given
+            directly. ``probe_lfp_paths`` gives each probe's LFP file by the probe's id: its path, or what
+            returns its path (or the file as pynwb has it) when it is needed.
         **kwargs
             The options of the class.
         """
         if int(float(nwb_version)) < 2:
             raise ConfigurationError("nwb_version=1: NWB 1 files are not read. Give an NWB 2 file.")
         options = {**(api_kwargs or {}), **kwargs}
-        if "external_channel_columns" in options:
-            options["channel_table"] = options.pop("external_channel_columns")
+        for theirs, ours in (
+            ("external_channel_columns", "channel_table"),
+            ("additional_unit_metrics", "unit_metrics"),
+        ):
+            if theirs in options:
+                options[ours] = options.pop(theirs)
+        paths = options.pop("probe_lfp_paths", None)
+        if paths is not None:
+            options["lfp_path"] = functools.partial(_path_among, dict(paths))
         return cls(path, **options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._origin is not None:
             return self._origin
-        options = {"channel_table": self._channel_table, **asdict(self._filters)}
+        options = {
+            "channel_table": self._channel_table,
+            "unit_metrics": self._unit_metrics,
+            "lfp_path": self._lfp_path,
+            **asdict(self._filters),
+        }
         return _again, (type(self), self.path, options)
 
-    # ------------------------------------------------------------------ what was recorded, and of whom
+    @property
+    def api(self) -> SessionApi:
+        """The file behind the session: its path, and the wheel's raw data."""
+        return SessionApi(self, self._reader)
+
+    # ------------------------------------------------------------------ what was shown
 
     @attribute
-    def ecephys_session_id(self) -> int:
-        """The id of the session."""
-        try:
-            return int(self.identifier)
-        except ValueError as error:
-            raise MissingDataError(
-                f"{self.path} is called {self.identifier!r}, which is no number: it is not a session of the "
-                f"Visual Coding project. Open it as a Session."
-            ) from error
+    def inter_presentation_intervals(self) -> pd.DataFrame:
+        """The pause (s) between each presentation and the next, by (from_presentation_id, to_presentation_id)."""
+        return stimuli.inter_presentation_intervals(self.stimulus_presentations)
 
-    @property
-    def specimen_name(self) -> str | None:
-        """The name of the mouse."""
-        return self.subject.get("specimen_name")
+    def get_inter_presentation_intervals_for_stimulus(
+        self, stimulus_names: str | Collection[str]
+    ) -> pd.DataFrame:
+        """Return the pauses between presentations that are both of some stimuli.
 
-    @property
-    def sex(self) -> str | None:
-        """The sex of the mouse: M or F."""
-        return self.subject.get("sex")
+        Parameters
+        ----------
+        stimulus_names : str or collection of str
+            The stimuli.
+        """
+        names = coerce_scalar(stimulus_names, "")
+        return stimuli.intervals_within(self.inter_presentation_intervals, self.stimulus_presentations, names)
 
-    @property
-    def full_genotype(self) -> str | None:
-        """The genotype of the mouse."""
-        return self.subject.get("genotype")
+    def get_stimulus_table(
+        self,
+        stimulus_names: str | Collection[str] | None = None,
+        include_detailed_parameters: bool = False,
+        include_unused_parameters: bool = False,
+    ) -> pd.DataFrame:
+        """Return the presentations of some stimuli, with the parameters that these have.
 
-    @property
-    def age_in_days(self) -> float | None:
-        """The age of the mouse on the day of the session."""
-        return self.subject.get("age_in_days")
+        Parameters
+        ----------
+        stimulus_names : str or collection of str, optional
+            The stimuli; all, if not given.
+        include_detailed_parameters : bool
+            Keep parameters that ``stimulus_presentations`` leaves out (``mask``, ``units``, …).
+        include_unused_parameters : bool
+            Keep parameters that say nothing of these stimuli.
+        """
+        names = None if stimulus_names is None else coerce_scalar(stimulus_names, "")
+        table = self._all_presentations if include_detailed_parameters else self.stimulus_presentations
+        return stimuli.stimulus_table(
+            table, names, detailed=include_detailed_parameters, unused=include_unused_parameters
+        )
 
-    @attribute
-    def session_type(self) -> str | None:
-        """The set of stimuli that was shown: ``brain_observatory_1.1`` or ``functional_connectivity``."""
-        return self._text("general/stimulus")
+    def get_stimulus_epochs(self, duration_thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
+        """Return the stretches of time in which one stimulus was shown.
 
-    @attribute
-    def _rig(self) -> tuple[pd.DataFrame, str | None] | None:
-        with self._reader.open() as handle:
-            return read_rig(handle)
+        Parameters
+        ----------
+        duration_thresholds : mapping of str to float, optional
+            The shortest epoch (s) that is listed, by stimulus. If not given, all are listed, as AllenSDK
+            does: its own threshold is for a stimulus of a name that no session has. Give
+            ``{"spontaneous": 90.0}`` to have what it means.
 
-    @property
-    def rig_geometry_data(self) -> pd.DataFrame | None:
-        """Where monitor, camera and light stood (mm, degrees), by axis; None if the file does not say."""
-        return None if self._rig is None else self._rig[0]
+        Returns
+        -------
+        pandas.DataFrame
+            Columns start_time, stop_time, duration (s), stimulus_name, stimulus_block.
+        """
+        shortest = stimuli.DURATION_THRESHOLDS if duration_thresholds is None else duration_thresholds
+        return stimuli.stimulus_epochs(self.stimulus_presentations, shortest)
 
-    @property
-    def rig_equipment_name(self) -> str | None:
-        """The name of the rig; None if the file does not say."""
-        return None if self._rig is None else self._rig[1]
+    def get_stimulus_parameter_values(
+        self, stimulus_presentation_ids: ArrayLike | None = None, drop_nulls: bool = True
+    ) -> dict[str, NDArray[Any]]:
+        """Return the different values that each parameter took, in the order of their first presentation.
 
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What there is to say of the session in short."""
-        return {
-            "specimen_name": self.specimen_name,
-            "session_type": self.session_type,
-            "full_genotype": self.full_genotype,
-            "sex": self.sex,
-            "age_in_days": self.age_in_days,
-            "rig_equipment_name": self.rig_equipment_name,
-            "num_units": self.num_units,
-            "num_channels": self.num_channels,
-            "num_probes": self.num_probes,
-            "num_stimulus_presentations": self.num_stimulus_presentations,
-            "session_start_time": self.session_start_time,
-            "ecephys_session_id": self.ecephys_session_id,
-            "structure_acronyms": self.structure_acronyms,
-            "stimulus_names": self.stimulus_names,
-        }
+        Parameters
+        ----------
+        stimulus_presentation_ids : array-like, optional
+            The presentations to look at; all, if not given.
+        drop_nulls : bool
+            Leave out ``"null"``, which says that a parameter does not apply.
+        """
+        table = self._presentations_of(stimulus_presentation_ids)
+        return stimuli.parameter_values(table, drop_nulls=drop_nulls)
 
-    @property
-    def num_units(self) -> int:
-        """How many units there are."""
-        return len(self.units)
+    def get_parameter_values_for_stimulus(
+        self, stimulus_name: str, drop_nulls: bool = True
+    ) -> dict[str, NDArray[Any]]:
+        """Return the different values that each parameter took while one stimulus was shown.
 
-    @property
-    def num_probes(self) -> int:
-        """How many probes there are."""
-        return len(self.probes)
+        Parameters
+        ----------
+        stimulus_name : str
+            The stimulus.
+        drop_nulls : bool
+            Leave out ``"null"``, which says that a parameter does not apply.
+        """
+        ids = self.get_stimulus_table(stimulus_name).index.to_numpy()
+        return self.get_stimulus_parameter_values(ids, drop_nulls=drop_nulls)
 
-    @property
-    def num_channels(self) -> int:
-        """How many channels there are."""
-        return len(self.channels)
+    def get_invalid_times(self) -> pd.DataFrame:
+        """Return the intervals in which data are not to be trusted: start_time, stop_time (s), tags.
 
-    @property
-    def num_stimulus_presentations(self) -> int:
-        """How many presentations there are."""
-        return len(self.stimulus_presentations)
+        The tags of each are what it is about (``EcephysSession``, ``EcephysProbe``), the id of that, and
+        what is invalid: ``stimulus``, ``optotagging``, ``all_probes`` or a probe's name.
+        """
+        return self.invalid_times
 
-    # ------------------------------------------------------------------ probes, channels, units
+    # ------------------------------------------------------------------ responses
 
-    @attribute
-    def probes(self) -> pd.DataFrame:
-        """The probes by ``id``: description, location, sampling_rate, lfp_sampling_rate (Hz), has_lfp_data."""
-        with self._reader.open() as handle:
-            return read_probes(handle)
+    def _presentations_of(self, ids: ArrayLike | None) -> pd.DataFrame:
+        table = self.stimulus_presentations
+        return table if ids is None else table.iloc[rows_of(table.index, ids, "presentations", stacklevel=4)]
 
-    @attribute
-    def _all_channels(self) -> pd.DataFrame:
-        with self._reader.open() as handle:
-            return read_channels(handle)
+    def _units_of(self, ids: ArrayLike | None) -> NDArray[np.int64]:
+        units = self.units.index
+        return units.to_numpy()[rows_of(units, ids, "units", stacklevel=4)]
 
-    @attribute
-    def channels(self) -> pd.DataFrame:
-        """The channels by ``id``: where each is on its probe (µm) and in the brain (CCF, µm)."""
-        external = None if self._channel_table is None else self._channel_table()
-        return select_channels(self._all_channels, external, by_validity=self._filters.filter_by_validity)
+    def _train_of(self, unit: int) -> NDArray[np.float64]:
+        """Return a unit's spike times, without keeping them."""
+        return self._spike_times.cut(unit)
 
-    @attribute
-    def _unit_rows(self) -> NDArray[np.intp]:
-        with self._reader.open() as handle:
-            return choose_units(handle, self._all_channels, self._filters)
+    def presentationwise_spike_counts(
+        self,
+        bin_edges: ArrayLike,
+        stimulus_presentation_ids: ArrayLike | None,
+        unit_ids: ArrayLike | None,
+        binarize: bool = False,
+        dtype: DTypeLike | None = None,
+        large_bin_size_threshold: float = 0.001,
+        time_domain_callback: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+        *,
+        half_open: bool = False,
+    ) -> xarray.DataArray:
+        """Return how many spikes each unit fired in each time bin around the start of each presentation.
 
-    @attribute
-    def units(self) -> pd.DataFrame:
-        """The units by ``unit_id``, along each probe, with the columns of their channels and probes."""
-        # before the file is opened: the channels may come from elsewhere, and so may errors
-        rows, channels, probes = self._unit_rows, self.channels, self.probes
-        with self._reader.open() as handle:
-            return join_units(handle, rows, channels, probes, quality=not self._filters.filter_by_validity)
+        Parameters
+        ----------
+        bin_edges : array-like, shape (edges,)
+            The edges of the bins, in seconds from the start of a presentation.
+        stimulus_presentation_ids, unit_ids : array-like or None
+            The presentations and the units, by their ids; None for all.
+        binarize : bool
+            1 for any number of spikes. Good for short bins.
+        dtype : dtype-like, optional
+            Of the counts: uint16 if not given, uint8 for ``binarize``.
+        large_bin_size_threshold : float
+            How long (s) bins may be before ``binarize`` warns.
+        time_domain_callback : callable, optional
+            Is given the edges of all bins (s, presentations by edges), and returns those to use.
+        half_open : bool
+            Bins are ``[start, stop)``. By default both ends belong to a bin, as in AllenSDK: a spike on
+            the edge of two bins is counted in both.
 
-    @property
-    def _structure_column(self) -> str:
-        # A file alone has the structures of the day on which it was written.
-        name = "ecephys_structure_acronym"
-        return name if name in self.channels.columns else "structure_acronym"
+        Returns
+        -------
+        xarray.DataArray
+            ``spike_counts`` by stimulus_presentation_id, time_relative_to_stimulus_onset (the middle of
+            each bin, s) and unit_id.
 
-    @property
-    def structure_acronyms(self) -> list[Any]:
-        """The structures that channels are in, in the order of the channels; NaN or None stands for none."""
-        found: list[Any] = self.channels[self._structure_column].unique().tolist()
-        return found
-
-    @property
-    def structurewise_unit_counts(self) -> pd.Series[int]:
-        """How many units there are in each structure, most first."""
-        name = self._structure_column
-        codes, different = pd.factorize(self.units[name].to_numpy(dtype=object))
-        counts = np.bincount(codes[codes >= 0], minlength=len(different))
-        order = np.argsort(-counts, kind="stable")
-        return pd.Series(counts[order], index=pd.Index(different[order], dtype=object), name=name)
-
-    def _ragged(self, column: str, rows: NDArray[np.intp] | None, *, narrow: bool) -> Ragged:
-        """Return a ragged column of the units table, of these rows, or of all whose channel is known."""
-        with self._reader.open() as handle:
-            table = need_group(handle, "units")
-            need_ragged(table, column)
-            if rows is None:
-                rows = choose_units(handle, self._all_channels, None)
-            ids = read_ids(table)[rows]
-            # The project's table can lack a channel, and with it the unit. To know, it must be read.
-            exact = self._listed if narrow and self._channel_table is not None else None
-            return Ragged(self._reader, "/units", column, ids, rows, exact)
-
-    def _listed(self) -> NDArray[np.int64]:
-        return self.units.index.to_numpy()
-
-    @attribute
-    def _spike_times(self) -> Ragged:
-        return self._ragged("spike_times", self._unit_rows, narrow=True)
-
-    @property
-    def spike_times(self) -> Mapping[int, NDArray[np.float64]]:
-        """The spike times of each unit (s), by ``unit_id``.
+        Raises
+        ------
+        ConfigurationError
+            The edges go back in time, or are fewer than two.
+        UnknownObjectError
+            There is no such presentation or unit.
 
         Warns
         -----
         UserWarning
-            Once for a session: some of its times are marked as invalid for a probe.
+            Bins of one presentation overlap with those of the next, or are long, and binarized.
         """
-        if "_spike_times" not in self._values:
-            times = self._spike_times
-            if len(self._invalid_intervals([*self.probes["description"], "all_probes"])):
-                warnings.warn(
-                    "Parts of this session are marked as invalid for one or more of its probes. Spikes in the "
-                    "intervals of session.invalid_times may have to be left out.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-            return times
-        return self._spike_times
-
-    @attribute
-    def spike_amplitudes(self) -> Mapping[int, NDArray[np.float64]]:
-        """The amplitude of each spike (V), by unit: of all units, also those that ``units`` leaves out."""
-        return self._ragged("spike_amplitudes", None, narrow=False)
-
-    @attribute
-    def mean_waveforms(self) -> Mapping[int, xarray.DataArray]:
-        """The mean waveform of each unit (V), by ``unit_id``: a DataArray of (channel_id, time in s)."""
-        from project_cache.sessions.waveforms import MeanWaveforms
-
-        waveforms = self._ragged("waveform_mean", self._unit_rows, narrow=True)
-        probe = dict(zip(self.units.index.tolist(), self.units["probe_id"].tolist(), strict=True))
-        rates = dict(zip(self.probes.index.tolist(), self.probes["sampling_rate"].tolist(), strict=True))
-        made: MeanWaveforms = MeanWaveforms(
-            waveforms, {unit: probe[unit] for unit in waveforms}, self.channels, rates
+        table, units = self._presentations_of(stimulus_presentation_ids), self._units_of(unit_ids)
+        self._warn_of_invalid_spikes(stacklevel=2)
+        return responses.spike_counts(
+            self._train_of,
+            units,
+            table,
+            bin_edges,
+            binarize=binarize,
+            dtype=dtype,
+            large_bin_size_threshold=large_bin_size_threshold,
+            time_domain_callback=time_domain_callback,
+            half_open=half_open,
         )
-        return made
 
-    # ------------------------------------------------------------------ stimuli and behaviour
+    def presentationwise_spike_times(
+        self,
+        stimulus_presentation_ids: ArrayLike | None = None,
+        unit_ids: ArrayLike | None = None,
+        *,
+        half_open: bool = False,
+    ) -> pd.DataFrame:
+        """Return the spikes that units fired during presentations, in the order of time.
 
-    @attribute
-    def invalid_times(self) -> pd.DataFrame:
-        """The intervals in which data are not to be trusted: start_time, stop_time (s), tags."""
-        with self._reader.open() as handle:
-            return read_invalid_times(handle)
+        Parameters
+        ----------
+        stimulus_presentation_ids, unit_ids : array-like, optional
+            The presentations and the units, by their ids; all, if not given.
+        half_open : bool
+            A presentation is ``[start, stop)``. By default it is ``(start, stop]``, as in AllenSDK.
 
-    def _invalid_intervals(self, tags: list[str]) -> NDArray[np.float64]:
-        """Return the start and the stop of the invalid intervals that have one of these tags."""
-        table = self.invalid_times
-        if not len(table) or "tags" not in table:
-            return np.empty((0, 2))
-        tagged = [not set(tags).isdisjoint(each) for each in table["tags"]]
-        return table.loc[tagged, ["start_time", "stop_time"]].to_numpy(dtype=np.float64)
+        Returns
+        -------
+        pandas.DataFrame
+            Columns stimulus_presentation_id, unit_id, time_since_stimulus_presentation_onset (s); index
+            ``spike_time`` (s). The same columns also where there are no spikes.
 
-    @attribute
-    def _presentations(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The presentations, as they are shown, and the conditions."""
-        with self._reader.open() as handle:
-            columns, conditions = build_presentations(read_presentations(handle))
-        columns = mask_invalid(columns, self._invalid_intervals(["stimulus"]))
-        shown = {name: values for name, values in columns.items() if name not in DETAILED_PARAMETERS}
-        ids = np.arange(len(columns["start_time"]))
-        return frame(shown, ids, "stimulus_presentation_id"), conditions
-
-    @property
-    def stimulus_presentations(self) -> pd.DataFrame:
-        """The presentations by ``stimulus_presentation_id``, in the order of time (times in s).
-
-        A parameter that a stimulus does not have is the string ``"null"``.
+        Raises
+        ------
+        UnknownObjectError
+            There is no such presentation or unit.
         """
-        return self._presentations[0]
+        table, units = self._presentations_of(stimulus_presentation_ids), self._units_of(unit_ids)
+        self._warn_of_invalid_spikes(stacklevel=2)
+        return responses.spike_times(self._train_of, units, table, half_open=half_open)
 
-    @property
-    def stimulus_conditions(self) -> pd.DataFrame:
-        """Each different set of stimulus parameters, by ``stimulus_condition_id``."""
-        return self._presentations[1]
+    def conditionwise_spike_statistics(
+        self,
+        stimulus_presentation_ids: ArrayLike | None = None,
+        unit_ids: ArrayLike | None = None,
+        use_rates: bool = False,
+        *,
+        half_open: bool = False,
+        include_silent: bool = False,
+    ) -> pd.DataFrame:
+        """Return how many spikes each unit fires under each stimulus condition: number, mean, spread.
 
-    @property
-    def stimulus_names(self) -> list[str]:
-        """The stimuli, in the order in which they were first shown."""
-        found: list[str] = self.stimulus_presentations["stimulus_name"].unique().tolist()
-        return found
+        Parameters
+        ----------
+        stimulus_presentation_ids, unit_ids : array-like, optional
+            The presentations and the units, by their ids; all, if not given.
+        use_rates : bool
+            Mean and spread of firing rates (1/s), and not of the numbers of spikes.
+        half_open : bool
+            As of :meth:`presentationwise_spike_times`.
+        include_silent : bool
+            Where no units are named: also those that fire in none of the presentations, which AllenSDK
+            leaves out. Units that are named are always there.
 
-    @attribute
-    def running_speed(self) -> pd.DataFrame:
-        """The running speed: start_time, end_time (s), velocity (cm/s)."""
+        Returns
+        -------
+        pandas.DataFrame
+            Columns spike_count (not with ``use_rates``), stimulus_presentation_count, spike_mean,
+            spike_std (of a sample: NaN for one presentation), spike_sem; index (unit_id,
+            stimulus_condition_id), in the order of conditions, then units.
+
+        Raises
+        ------
+        UnknownObjectError
+            There is no such presentation or unit.
+        """
+        table, units = self._presentations_of(stimulus_presentation_ids), self._units_of(unit_ids)
+        self._warn_of_invalid_spikes(stacklevel=2)
+        return responses.condition_statistics(
+            self._train_of,
+            units,
+            table,
+            use_rates=use_rates,
+            only_active=unit_ids is None and not include_silent,
+            half_open=half_open,
+        )
+
+    # ------------------------------------------------------------------ eyes, field potentials, places
+
+    def get_pupil_data(self) -> pd.DataFrame | None:
+        """Return the ellipses fitted to eye, pupil and corneal reflection, by ``Time (s)``.
+
+        Columns ``{corneal_reflection,pupil,eye}_{center_x,center_y,height,width,phi}``, in pixels and
+        radians; heights and widths from edge to edge. None if there was no eye tracking.
+        """
         with self._reader.open() as handle:
-            return read_running_speed(handle)
+            return read_pupil_data(handle)
+
+    def get_screen_gaze_data(self, include_filtered_data: bool = False) -> pd.DataFrame | None:
+        """Return where on the screen the mouse looked, by ``Time (s)``. None if there was no eye tracking.
+
+        Parameters
+        ----------
+        include_filtered_data : bool
+            Add the columns ``filtered_…``, in which what is not to be trusted is NaN.
+        """
+        with self._reader.open() as handle:
+            return read_screen_gaze_data(handle, filtered=include_filtered_data)
+
+    def _lfp_reader(self, probe_id: int) -> NWBReader:
+        """Return a probe's own file, which may have to be fetched first."""
+        if probe_id not in self.probes.index:
+            raise UnknownObjectError(
+                f"This session has no probe {probe_id}. It has: {', '.join(map(str, self.probes.index))}."
+            )
+        if self._lfp_path is not None:
+            return NWBReader(self._lfp_path(int(probe_id)))
+        beside = self.path.with_name(f"probe_{probe_id}_lfp.nwb")
+        if not beside.is_file():
+            raise MissingDataError(
+                f"The LFP of probe {probe_id} lies in a file of its own, and there is no {beside}. Open the session "
+                f"through a cache, or give lfp_path= (or api_kwargs={{'probe_lfp_paths': …}})."
+            )
+        return NWBReader(beside)
+
+    def get_lfp(
+        self, probe_id: int, mask_invalid_intervals: bool = True, *, chunks: Any = None
+    ) -> xarray.DataArray:
+        """Return the LFP of a probe, of which no more is read than is looked at.
+
+        ``session.get_lfp(probe_id).sel(time=slice(10, 11))`` reads one second; ``.load()`` reads all.
+
+        Parameters
+        ----------
+        probe_id : int
+            The probe.
+        mask_invalid_intervals : bool
+            NaN where the session says that the data of this probe, or of all, are invalid.
+        chunks : object, optional
+            What xarray's ``chunk`` takes (``"auto"``, ``{"time": 100_000}``), for an array of dask's.
+
+        Returns
+        -------
+        xarray.DataArray
+            ``LFP`` (V) by time (s) and channel (id).
+
+        Raises
+        ------
+        UnknownObjectError
+            There is no such probe.
+        MissingDataError
+            The probe has no LFP, or it is not known where.
+        DependencyError
+            ``chunks`` without dask.
+        """
+        from project_cache.sessions.lfp import open_lfp
+
+        reader = self._lfp_reader(probe_id)
+        invalid = None
+        if mask_invalid_intervals:
+            invalid = self._invalid_intervals(["all_probes", self.probes.loc[probe_id, "description"]])
+        return open_lfp(reader, int(probe_id), invalid, chunks)
+
+    def get_current_source_density(self, probe_id: int) -> xarray.DataArray:
+        """Return a probe's current source density (V/cm²) after a flash, by virtual_channel_index and time (s).
+
+        Parameters
+        ----------
+        probe_id : int
+            The probe.
+
+        Raises
+        ------
+        UnknownObjectError
+            There is no such probe.
+        MissingDataError
+            The probe has none, or it is not known where.
+        """
+        from project_cache.sessions.lfp import read_current_source_density
+
+        return read_current_source_density(self._lfp_reader(probe_id))
+
+    def channel_structure_intervals(
+        self, channel_ids: ArrayLike, *, sort: bool = False
+    ) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
+        """Return the structures that a list of channels goes through, and where in the list each begins.
+
+        Parameters
+        ----------
+        channel_ids : array-like
+            The channels.
+        sort : bool
+            Go through them in the order of their ids, as AllenSDK means to; by default, as it does, in
+            the order that they are given in.
+
+        Returns
+        -------
+        labels : numpy.ndarray
+            The acronym of each stretch's structure; NaN or None for none.
+        intervals : numpy.ndarray of int
+            Where each stretch begins, and the number of channels: one more than there are labels.
+
+        Raises
+        ------
+        UnknownObjectError
+            There is no such channel.
+
+        Warns
+        -----
+        UserWarning
+            The channels are of several probes.
+        """
+        table = self.channels.iloc[rows_of(self.channels.index, channel_ids, "channels")]
+        if sort:
+            table = table.sort_index()
+        if table["probe_id"].nunique() > 1:
+            warnings.warn(
+                "The channels are of several probes: a stretch may go on from one probe to the next.",
+                UserWarning,
+                stacklevel=2,
+            )
+        acronyms = table[self._structure_column].to_numpy(dtype=object)
+        structures = table.get("ecephys_structure_id")
+        intervals = nan_intervals(acronyms if structures is None else structures.to_numpy())
+        return acronyms[intervals[:-1] if len(acronyms) else []], intervals
 
 
 def _again(cls: type[EcephysSession], path: Any, options: dict[str, Any]) -> EcephysSession:
     """Return a session from what was pickled of it."""
     return cls(path, **options)
+
+
+def _path_among(paths: Mapping[int, Any], probe_id: int) -> Path:
+    """Return the path of a probe's file, given as such, as what returns it, or as pynwb's view of it."""
+    if probe_id not in paths:
+        raise MissingDataError(
+            f"There is no path of the LFP of probe {probe_id} among those that were given (probe_lfp_paths has: "
+            f"{', '.join(map(str, paths)) or 'none'})."
+        )
+    found = paths[probe_id]
+    found = found() if callable(found) else found
+    return Path(getattr(found, "container_source", found))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from project_cache.display.html import Item, Summary, summary_text
 from project_cache.errors import DependencyError, MissingDataError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _BOUNDS = ("start_time", "stop_time", "end_time", "duration")
 _TIMES = ("start_time", "stop_time", "end_time", "timestamps")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PynappleData:
     """A recording in pynapple's types. What it does not have is None, or an empty mapping.
 
@@ -34,7 +35,7 @@ class PynappleData:
         The spike times (s) by unit id; the columns of ``session.units`` are its metadata.
     presentations : dict of str to pynapple.IntervalSet
         For each stimulus when it was shown. Its parameters, ``stimulus_condition_id`` and
-        ``stimulus_presentation_id`` are the metadata. An interval ends 1 µs before the next one begins, where
+        ``stimulus_presentation_id`` are the metadata (``size`` is called ``size_``: pynapple has its own). An interval ends 1 µs before the next one begins, where
         the two would touch: pynapple joins those that do.
     epochs : pynapple.IntervalSet or None
         The stretches in which one stimulus was shown, with ``stimulus_name`` and ``stimulus_block``.
@@ -52,6 +53,17 @@ class PynappleData:
     trials: pynapple.IntervalSet | None = None
     invalid_times: pynapple.IntervalSet | None = None
     running_speed: pynapple.Tsd | None = None
+
+    def __repr__(self) -> str:
+        held = {each.name: getattr(self, each.name) for each in fields(self)}
+        shown = held.pop("presentations")
+        facts = [Item(name, _counted(value)) for name, value in held.items()]
+        facts += [Item(f"presentations[{name!r}]", _counted(value)) for name, value in shown.items()]
+        return summary_text(Summary(type(self).__name__, "", tuple(facts)))
+
+
+def _counted(value: Any) -> str:
+    return "none in this recording" if value is None else f"{type(value).__name__} of {len(value):,}"
 
 
 def pynapple_data(session: Session) -> PynappleData:
@@ -132,7 +144,11 @@ def _epochs(shown: pd.DataFrame) -> pd.DataFrame:
     said = shown[by].astype(object)
     changed = (said != said.shift()) & ~(said.isna() & said.shift().isna())
     run = changed.any(axis=1).cumsum()
-    bounds = {"start_time": ("start_time", "min"), "stop_time": (stops, "max"), **{c: (c, "first") for c in by}}
+    bounds = {
+        "start_time": ("start_time", "min"),
+        "stop_time": (stops, "max"),
+        **{c: (c, "first") for c in by},
+    }
     return shown.groupby(run.to_numpy()).agg(**bounds)
 
 

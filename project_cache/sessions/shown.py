@@ -52,7 +52,9 @@ def session_summary(session: Session) -> Summary:
         (
             Section(
                 "in memory",
-                tuple(Item(name, described(value)) for name, value in sorted(held.items()) if name not in _FACTS),
+                tuple(
+                    Item(name, described(value)) for name, value in sorted(held.items()) if name not in _FACTS
+                ),
                 open=True,
                 brief=False,
             ),

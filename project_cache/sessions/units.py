@@ -16,11 +16,21 @@ from project_cache.nwb.links import find_dataset, find_group, members, need_grou
 from project_cache.nwb.ragged import is_ragged
 from project_cache.nwb.table import column_names, frame, read_column, read_ids
 
-__all__ = ["UnitFilters", "choose_units", "join_units", "read_channels", "read_probes", "read_units", "select_channels"]
+__all__ = [
+    "HIDDEN",
+    "RENAMED",
+    "UnitFilters",
+    "choose_units",
+    "join_units",
+    "read_channels",
+    "read_probes",
+    "read_units",
+    "select_channels",
+]
 
 ELECTRODES = "general/extracellular_ephys/electrodes"
 #: what the file calls these, and what the session does
-_RENAMED = {
+RENAMED = {
     "PT_ratio": "waveform_PT_ratio",
     "amplitude": "waveform_amplitude",
     "duration": "waveform_duration",
@@ -50,7 +60,7 @@ _OPTIONAL = set(_UNIT_COLUMNS) - {
     "presence_ratio", "quality",
 }  # fmt: skip
 #: … and what it hides
-_HIDDEN = {
+HIDDEN = {
     "width_rf", "height_rf", "on_screen_rf", "time_to_peak_fl", "time_to_peak_rf", "time_to_peak_sg",
     "time_to_peak_dg", "sustained_idx_fl",
 }  # fmt: skip
@@ -330,18 +340,18 @@ def join_units(
         if name == "quality" and not quality:
             continue
         if name in names:
-            columns[_RENAMED.get(name, name)] = _wide(read_column(table, name))[rows]
+            columns[RENAMED.get(name, name)] = _wide(read_column(table, name))[rows]
         elif name in _OPTIONAL:
-            columns[_RENAMED.get(name, name)] = np.full(len(rows), np.nan)
+            columns[RENAMED.get(name, name)] = np.full(len(rows), np.nan)
     for name in channels.columns:
         columns[name] = _values(channels[name])[channel]
     for name in probes.columns:
-        columns[_RENAMED.get(name, name)] = _values(probes[name])[probe]
+        columns[RENAMED.get(name, name)] = _values(probes[name])[probe]
     for name in names:
-        later = _RENAMED.get(name, name)
+        later = RENAMED.get(name, name)
         if (
             name not in _UNIT_COLUMNS
-            and name not in _HIDDEN
+            and name not in HIDDEN
             and later not in columns
             and not is_ragged(table, name)
         ):

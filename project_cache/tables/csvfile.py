@@ -15,8 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from project_cache.errors import CorruptObjectError, ProjectCacheError, UnreadableObjectError
-from project_cache.files import atomic_write, hidden
+from project_cache.errors import (
+    CorruptObjectError,
+    MissingObjectError,
+    ProjectCacheError,
+    UnreadableObjectError,
+)
+from project_cache.files import atomic_write, digest_of, hidden
 
 __all__ = ["Array", "TableFile", "frame", "table_file"]
 
@@ -59,14 +64,15 @@ class TableFile:
 
     def load(self, names: Sequence[str]) -> None:
         """Read columns in one go."""
+        for name in names:
+            if name != self.id_name and name not in self.names:
+                raise corrupt(self.path, f"has no column {name!r}, which is needed here")
         missing = [name for name in names if name not in self._columns]
         if missing:
             self._columns |= self._load(missing)
 
     def values(self, name: str) -> Array:
         """Return the values of a column; not to be changed."""
-        if name != self.id_name and name not in self.names:
-            raise corrupt(self.path, f"has no column {name!r}, which is needed here")
         self.load([name])
         return self._columns[name]
 
@@ -80,12 +86,16 @@ class TableFile:
 
     def frame(self) -> pd.DataFrame:
         """Return all columns as a frame by id."""
-        self.load([self.id_name, *self.names])
-        return frame({name: self.values(name) for name in self.names}, self.ids)
+        return self.some(self.names)
+
+    def some(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return some columns as a frame by id, with values of its own."""
+        self.load([self.id_name, *names])
+        return frame({name: self._columns[name].copy() for name in names}, self.ids)
 
 
 def frame(columns: Mapping[str, Array], ids: pd.Index[Any]) -> pd.DataFrame:
-    """Return a frame of columns that keep their types: text is "object" in every version of pandas."""
+    """Return a frame of these arrays, which keep their types: text is "object" in every version of pandas."""
     series = {name: pd.Series(v, index=ids, dtype=v.dtype, copy=False) for name, v in columns.items()}
     return pd.DataFrame(series, index=ids)
 
@@ -121,6 +131,8 @@ def table_file(path: Path, id_name: str, *, keep: bool) -> TableFile:
         return _table_file(path, id_name, status.st_size, status.st_mtime_ns, keep)
     except ProjectCacheError:
         raise
+    except FileNotFoundError as error:
+        raise MissingObjectError(f"There is no table {path}. Fetch it, or put it there.") from error
     except OSError as error:
         raise UnreadableObjectError(
             f"{path} is there and cannot be read ({error.strerror or error}). Check its permissions and the drive."
@@ -130,19 +142,15 @@ def table_file(path: Path, id_name: str, *, keep: bool) -> TableFile:
 @functools.lru_cache(maxsize=64)
 def _table_file(path: Path, id_name: str, size: int, mtime_ns: int, keep: bool) -> TableFile:
     if path.suffix == ".parquet":
-        opened = _parquet(path, id_name, None)
-        if opened is None:
-            raise corrupt(path, "is not a whole parquet file")
-        return opened
-    state = json.dumps([FORMAT, size, mtime_ns])
-    copy = hidden(path, "parquet")
-    if size >= SMALLEST and copy.exists():
-        opened = _parquet(copy, id_name, state)
+        return _parquet(path, id_name, path)
+    state = {"format": FORMAT, "size": size, "mtime_ns": mtime_ns}
+    if size >= SMALLEST:
+        opened = _copy(path, id_name, state)
         if opened is not None:
             return opened
     columns = _parsed(path)
     if size >= SMALLEST and keep and _writable(path.parent):
-        _write_copy(copy, columns, state)
+        _write_copy(path, columns, state)
     return TableFile(path, id_name, list(columns), lambda names: {name: columns[name] for name in names})
 
 
@@ -187,8 +195,8 @@ def _writable(folder: Path) -> bool:
     )
 
 
-def _write_copy(copy: Path, columns: Mapping[str, Array], state: str) -> None:
-    """Keep columns in a parquet file; where that cannot be, all works as well, only later."""
+def _write_copy(path: Path, columns: Mapping[str, Array], state: Mapping[str, Any]) -> None:
+    """Keep columns beside their CSV; where that cannot be, all works as well, only later."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -202,33 +210,47 @@ def _write_copy(copy: Path, columns: Mapping[str, Array], state: str) -> None:
             arrays[name] = text.dictionary_encode()
         else:
             arrays[name] = pa.array(values)
-    table = pa.table(arrays).replace_schema_metadata({"project_cache": state})
-    with contextlib.suppress(OSError), atomic_write(copy, durable=False) as temporary:
-        pq.write_table(table, temporary, compression="lz4", store_schema=True)
+    with contextlib.suppress(OSError), atomic_write(hidden(path, "parquet"), durable=False) as temporary:
+        pq.write_table(pa.table(arrays), temporary, compression="lz4")
+        note = json.dumps({**state, "digest": digest_of(temporary)})
+        with atomic_write(hidden(path, "parquet.json"), durable=False) as said:
+            said.write_text(note)
 
 
-def _parquet(path: Path, id_name: str, state: str | None) -> TableFile | None:
-    """Return the table in a parquet file; None if that is no copy of this state, or damaged."""
+def _copy(path: Path, id_name: str, state: Mapping[str, Any]) -> TableFile | None:
+    """Return the copy of a CSV in this state, or None: a copy that is missing or damaged is as good as none."""
+    copy = hidden(path, "parquet")
+    try:
+        note = json.loads(hidden(path, "parquet.json").read_text("utf-8"))
+        # Its digest, and not only its form: a byte that flipped would be another number, in silence.
+        if note != {**state, "digest": digest_of(copy)}:
+            return None
+        return _parquet(copy, id_name, path)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _parquet(file: Path, id_name: str, path: Path) -> TableFile:
+    """Return the table in a parquet file; its columns are read when they are asked for."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     def load(names: Sequence[str]) -> dict[str, Array]:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read(columns=list(names))
+        try:
+            with pq.ParquetFile(file) as opened:
+                table = opened.read(columns=list(names))
+        except (OSError, pa.ArrowException) as error:
+            if file == path:
+                raise corrupt(path, f"is damaged ({str(error).strip()})") from error
+            columns = _parsed(path)  # the copy has gone; what it is a copy of is there
+            return {name: columns[name] for name in names}
         return {name: _from_arrow(table.column(name)) for name in names}
 
     try:
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-        if state is not None and (schema.metadata or {}).get(b"project_cache") != state.encode():
-            return None
-        opened = TableFile(path, id_name, schema.names, load)
-        opened.load([id_name])
-    except (OSError, pa.ArrowException, ValueError, CorruptObjectError):
-        if state is None:
-            raise
-        return None
-    return opened
+        names = pq.read_schema(file).names
+    except pa.ArrowException as error:
+        raise corrupt(file, f"is not a whole parquet file ({str(error).strip()})") from error
+    return TableFile(path, id_name, names, load)
 
 
 def _from_arrow(column: Any) -> Array:

@@ -35,7 +35,9 @@ def joined(left: pd.DataFrame, key: str, right: pd.DataFrame, suffixes: tuple[st
     Columns that both have get suffixes.
     """
     rows, found = matched(left[key].to_numpy(), right.index)
-    return beside(left.iloc[rows], right.iloc[found], suffixes)
+    table = beside(left.iloc[rows], right.iloc[found], suffixes)
+    # AllenSDK's pandas forgets the type of an index when no row is left
+    return table if len(table) else table.set_axis(table.index.astype(object))
 
 
 def beside(left: pd.DataFrame, right: pd.DataFrame, suffixes: tuple[str, str]) -> pd.DataFrame:

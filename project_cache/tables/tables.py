@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ UNIT_FILTERS = {
     "isi_violations_maximum": 0.5,
 }
 _CCF = ("anterior_posterior_ccf_coordinate", "dorsal_ventral_ccf_coordinate", "left_right_ccf_coordinate")
+
+_ACRONYMS = "ecephys_structure_acronyms"
 
 
 class Tables:
@@ -79,14 +81,9 @@ class Tables:
         )
         if suppress is not None:
             table = self._annotated_sessions(*self._files("sessions", "probes", "channels", "units"))
-            table = table.drop(columns=list(suppress), errors="ignore").rename(
+            table = table.drop(columns=_listed(suppress, ()), errors="ignore").rename(
                 columns={"genotype": "full_genotype"}
             )
-        # Cells that are arrays are the caller's own as well: they can be sorted in place.
-        name = "ecephys_structure_acronyms"
-        if name in table:
-            cells = table[name].to_numpy(dtype=object)
-            table[name] = _objects(c.copy() if isinstance(c, np.ndarray) else c for c in cells)
         return table
 
     def probes(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
@@ -99,9 +96,7 @@ class Tables:
         """
         files = self._files("sessions", "probes", "channels", "units")
         table = self._once("probes", self._counted_probes, *files)
-        return table.drop(
-            columns=list(SUPPRESS_FROM_PROBES if suppress is None else suppress), errors="ignore"
-        )
+        return table.drop(columns=_listed(suppress, SUPPRESS_FROM_PROBES), errors="ignore")
 
     def channels(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the channels by id, with the columns of their probes (coordinates in µm).
@@ -113,9 +108,7 @@ class Tables:
         """
         files = self._files("sessions", "probes", "channels", "units")
         table = self._once("channels", self._counted_channels, *files)
-        table = table.drop(
-            columns=list(SUPPRESS_FROM_CHANNELS if suppress is None else suppress), errors="ignore"
-        )
+        table = table.drop(columns=_listed(suppress, SUPPRESS_FROM_CHANNELS), errors="ignore")
         return table.rename(columns={"name": "probe_name"})
 
     def units(
@@ -143,7 +136,7 @@ class Tables:
             Keep units whose metric is not known (NaN) where that bound is None. AllenSDK drops them.
         only_in_brain : bool
             Leave out units whose channel is in no structure. AllenSDK's ``filter_out_of_brain_units`` is to do
-            that, and does nothing in this table.
+            that, and looks for the structure in the units' own file, which has none.
         **unit_filter_kwargs
             ``amplitude_cutoff_maximum`` (0.1), ``presence_ratio_minimum`` (0.95), ``isi_violations_maximum`` (0.5),
             themselves included; None is no bound. ``filter_out_of_brain_units`` is accepted, see above.
@@ -157,7 +150,8 @@ class Tables:
         files = self._files("sessions", "probes", "channels", "units")
         annotated = self._once("channels of units", self._annotated_channels, *files[:3])
         units = files[3]
-        rows = np.flatnonzero(_kept(units, bounds, filter_by_validity, keep_unmeasured))
+        in_brain = bool(unit_filter_kwargs.get("filter_out_of_brain_units", True))
+        rows = np.flatnonzero(_kept(units, bounds, filter_by_validity, keep_unmeasured, in_brain))
         columns = {UNIT_NAMES.get(n, n): units.values(n)[rows] for n in _loaded(units)}
         if filter_by_validity:
             columns.pop("quality", None)
@@ -166,9 +160,7 @@ class Tables:
         )
         if only_in_brain:
             table = table[table["ecephys_structure_id"].notna().to_numpy()]
-        table = table.drop(
-            columns=list(SUPPRESS_FROM_UNITS if suppress is None else suppress), errors="ignore"
-        )
+        table = table.drop(columns=_listed(suppress, SUPPRESS_FROM_UNITS), errors="ignore")
         return table.rename(columns=ANNOTATED_NAMES) if probe_names else table
 
     # The metrics of units --------------------------------------------------------------------------
@@ -293,9 +285,7 @@ class Tables:
     def session_channels(self) -> pd.DataFrame:
         """Return what the project knows of channels by id: structure (id and acronym) and coordinates (µm)."""
         names = ("ecephys_structure_id", "ecephys_structure_acronym", *_CCF)
-        channels = self._file(Key("channels"))
-        channels.load([channels.id_name, *names])
-        return frame({name: channels.values(name) for name in names}, channels.ids)
+        return self._file(Key("channels")).some(names)
 
     # Making ----------------------------------------------------------------------------------------
 
@@ -312,19 +302,25 @@ class Tables:
         if known is None or any(a is not b for a, b in zip(known[0], files, strict=True)):
             known = self._made[name] = files, make(*files)
         # With copy-on-write a shallow copy is safe, and costs nothing.
-        return known[1].copy(deep=not _COPY_ON_WRITE)
+        table = known[1].copy(deep=not _COPY_ON_WRITE)
+        if _ACRONYMS in table:
+            # cells that are arrays are the caller's own as well: they can be sorted in place
+            table[_ACRONYMS] = _objects(
+                c.copy() if isinstance(c, np.ndarray) else c for c in table[_ACRONYMS]
+            )
+        return table
 
     def _annotated_sessions(self, *files: TableFile) -> pd.DataFrame:
         sessions, probes, channels, units = files
         table = sessions.frame()
         if "structure_acronyms" in table:
-            table["ecephys_structure_acronyms"] = 0
+            table[_ACRONYMS] = 0
             table = table.drop(columns="structure_acronyms")
         links = _Links(*files)
         table["unit_count"] = counted(links.session_of_unit, len(table))
         table["channel_count"] = counted(links.session_of_channel, len(table))
         table["probe_count"] = counted(links.session_of_probe, len(table))
-        table["ecephys_structure_acronyms"] = links.acronyms(links.session_of_channel, len(table))
+        table[_ACRONYMS] = links.acronyms(links.session_of_channel, len(table))
         return table
 
     def _sessions(self, *files: TableFile) -> pd.DataFrame:
@@ -333,6 +329,7 @@ class Tables:
         return table.rename(columns={"genotype": "full_genotype"})
 
     def _annotated_probes(self, sessions: TableFile, probes: TableFile) -> pd.DataFrame:
+        probes.load(["ecephys_session_id"])
         table = probes.frame()
         if {"lfp_sampling_rate", "lfp_temporal_subsampling_factor"} <= set(table.columns):
             table["lfp_sampling_rate"] = table["lfp_sampling_rate"] / table["lfp_temporal_subsampling_factor"]
@@ -344,12 +341,13 @@ class Tables:
         at = files[1].ids.get_indexer(table.index)
         table["unit_count"] = counted(links.probe_of_unit, len(files[1].ids))[at]
         table["channel_count"] = counted(links.probe_of_channel, len(files[1].ids))[at]
-        table["ecephys_structure_acronyms"] = links.acronyms(links.probe_of_channel, len(files[1].ids))[at]
+        table[_ACRONYMS] = links.acronyms(links.probe_of_channel, len(files[1].ids))[at]
         return table
 
     def _annotated_channels(
         self, sessions: TableFile, probes: TableFile, channels: TableFile
     ) -> pd.DataFrame:
+        channels.load(["ecephys_probe_id"])
         return joined(
             channels.frame(),
             "ecephys_probe_id",
@@ -374,7 +372,7 @@ class _Links:
         probe = probes.ids.get_indexer(pd.Index(channels.values("ecephys_probe_id")))
         self.session_of_channel = np.append(self.session_of_probe, -1)[probe]
         self.probe_of_channel = np.where(self.session_of_channel >= 0, probe, -1)
-        good = _kept(units, dict(UNIT_FILTERS), by_validity=True, keep_unmeasured=False)
+        good = _kept(units, UNIT_FILTERS, by_validity=True, keep_unmeasured=False, in_brain=True)
         channel = channels.ids.get_indexer(pd.Index(units.values("ecephys_channel_id")))
         whole = good & (channel >= 0) & (np.append(self.session_of_channel, -1)[channel] >= 0)
         self.channel_of_unit = channel[whole]
@@ -395,7 +393,7 @@ def sessions_as_joined(sessions: TableFile) -> pd.DataFrame:
     table = sessions.frame()
     if "structure_acronyms" in table:
         lists = [ast.literal_eval(cell) for cell in table["structure_acronyms"]]
-        table["ecephys_structure_acronyms"] = _objects(lists)
+        table[_ACRONYMS] = _objects(lists)
         table = table.drop(columns="structure_acronyms")
     return table
 
@@ -404,6 +402,13 @@ def _beside_metrics(units: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     at = metrics.index.get_indexer(units.index)
     table = beside(units[at >= 0], metrics.iloc[at[at >= 0]], ("_x", "_y"))
     return table.rename_axis("ecephys_unit_id")
+
+
+def _listed(names: Sequence[str] | None, default: Sequence[str]) -> list[str]:
+    """Return the columns to leave out; a single name may be given as it is."""
+    if names is None:
+        return list(default)
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _loaded(table: TableFile) -> list[str]:
@@ -422,7 +427,9 @@ def _bounds(given: dict[str, Any]) -> dict[str, float | None]:
     return {name: given.get(name, default) for name, default in UNIT_FILTERS.items()}
 
 
-def _kept(units: TableFile, bounds: dict[str, Any], by_validity: bool, keep_unmeasured: bool) -> Array:
+def _kept(
+    units: TableFile, bounds: Mapping[str, Any], by_validity: bool, keep_unmeasured: bool, in_brain: bool
+) -> Array:
     """Return which units pass."""
     units.load(["amplitude_cutoff", "presence_ratio", "isi_violations", "ecephys_channel_id"])
     keep = np.ones(len(units.values("amplitude_cutoff")), dtype=bool)
@@ -438,6 +445,8 @@ def _kept(units: TableFile, bounds: dict[str, Any], by_validity: bool, keep_unme
         )
     if by_validity and "quality" in units.names:
         keep &= units.values("quality") == "good"
+    if in_brain and "ecephys_structure_id" in units.names:
+        keep &= ~np.isnan(units.values("ecephys_structure_id").astype(float))
     return keep
 
 
@@ -449,4 +458,5 @@ def _objects(cells: Any) -> Array:
     return array
 
 
+#: pandas 3 copies when something is written
 _COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3

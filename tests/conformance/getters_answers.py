@@ -22,7 +22,10 @@ def plain(value: Any, arrays: dict[str, Any], name: str) -> Any:
         levels = [index.get_level_values(n) for n in range(index.nlevels)]
         return {
             "kind": "frame",
-            "index": [[str(level.name), plain(np.asarray(level), arrays, f"{name}/index{n}")] for n, level in enumerate(levels)],
+            "index": [
+                [str(level.name), plain(np.asarray(level), arrays, f"{name}/index{n}")]
+                for n, level in enumerate(levels)
+            ],
             "columns": {str(c): plain(value[c].to_numpy(), arrays, f"{name}/{c}") for c in value.columns},
         }
     if hasattr(value, "dims"):
@@ -32,13 +35,19 @@ def plain(value: Any, arrays: dict[str, Any], name: str) -> Any:
             "dims": list(value.dims),
             "attrs": dict(value.attrs),
             "values": plain(value.values, arrays, f"{name}/values"),
-            "coords": {c: [list(v.dims), plain(v.values, arrays, f"{name}/{c}")] for c, v in value.coords.items()},
+            "coords": {
+                c: [list(v.dims), plain(v.values, arrays, f"{name}/{c}")] for c, v in value.coords.items()
+            },
         }
     if isinstance(value, np.ndarray):
         if value.dtype.kind in "iufb":
             arrays[name] = value
             return {"kind": "array", "dtype": str(value.dtype), "shape": list(value.shape), "at": name}
-        return {"kind": "objects", "dtype": str(value.dtype)[:2], "items": [plain(v, arrays, f"{name}/{n}") for n, v in enumerate(value.tolist())]}
+        return {
+            "kind": "objects",
+            "dtype": str(value.dtype)[:2],
+            "items": [plain(v, arrays, f"{name}/{n}") for n, v in enumerate(value.tolist())],
+        }
     if isinstance(value, dict):
         return {"kind": "dict", "items": {str(k): plain(v, arrays, f"{name}/{k}") for k, v in value.items()}}
     if isinstance(value, (list, tuple)):
@@ -58,7 +67,9 @@ def answers(session: Any, expressions: dict[str, str], where: Path) -> None:
         with warnings.catch_warnings(record=True) as warned, contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("always")
             try:
-                told[name] = {"value": plain(eval(expression, {"s": session, "np": np, "pd": pd}), arrays, name)}
+                told[name] = {
+                    "value": plain(eval(expression, {"s": session, "np": np, "pd": pd}), arrays, name)
+                }
             except Exception as error:
                 told[name] = {"error": type(error).__name__, "said": str(error)[:200]}
         told[name]["warned"] = any(issubclass(w.category, UserWarning) for w in warned)

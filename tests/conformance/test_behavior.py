@@ -206,7 +206,9 @@ def _make_early(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         electrodes = file["general/extracellular_ephys/electrodes"]
         electrodes.move("probe_channel_number", "local_index")
-        names = ["local_index" if each == "probe_channel_number" else each for each in electrodes.attrs["colnames"]]
+        names = [
+            "local_index" if each == "probe_channel_number" else each for each in electrodes.attrs["colnames"]
+        ]
         electrodes.attrs["colnames"] = np.array(names, dtype=h5py.string_dtype())
         units = file["units"]
         units["amplitude_cutoff"][3] = np.nan
@@ -228,12 +230,16 @@ def _make_long(path: Path) -> None:
     count = 400
     with h5py.File(path, "r+") as file:
         trials = file["intervals/trials"]
-        kind = rng.choice(["hit", "miss", "false_alarm", "correct_reject", "aborted"], count, p=[0.3, 0.15, 0.1, 0.2, 0.25])
+        kind = rng.choice(
+            ["hit", "miss", "false_alarm", "correct_reject", "aborted"], count, p=[0.3, 0.15, 0.1, 0.2, 0.25]
+        )
         start = 10 + np.cumsum(rng.uniform(1, 9, count))
         change = np.where(kind == "aborted", np.nan, start + 0.5)
         latency = rng.uniform(0.1, 0.9, count)
         licked = np.isin(kind, ["hit", "false_alarm"])
-        licks = [[c - 0.2, c + late] if yes else [] for c, late, yes in zip(change, latency, licked, strict=True)]
+        licks = [
+            [c - 0.2, c + late] if yes else [] for c, late, yes in zip(change, latency, licked, strict=True)
+        ]
         columns = {
             "id": np.arange(count),
             "start_time": start,
@@ -313,7 +319,6 @@ def _plain(value: Any) -> Any:
 
 def _same(mine: Any, theirs: Any) -> bool:
     if isinstance(mine, dict):
-        # not in order of AllenSDK's, where that is not said to be any
         return list(mine) == list(theirs) and all(_same(mine[key], theirs[key]) for key in mine)
     if isinstance(mine, list) and isinstance(theirs, list):
         return len(mine) == len(theirs) and all(map(_same, mine, theirs))
@@ -328,14 +333,18 @@ def _compare(mine: pd.DataFrame, where: Path, *, ordered: bool = True) -> None:
     told = json.loads(where.with_suffix(".json").read_text())
     columns = list(mine.columns)
     assert mine.index.name == told["index_name"]
-    assert (columns if ordered else sorted(columns)) == (told["columns"] if ordered else sorted(told["columns"]))
+    assert (columns if ordered else sorted(columns)) == (
+        told["columns"] if ordered else sorted(told["columns"])
+    )
     with np.load(where.with_suffix(".npz")) as arrays:
         series = [mine.index.to_series(), *(mine[name] for name in told["columns"])]
         for n, (values, dtype) in enumerate(zip(series, told["dtypes"], strict=True)):
             assert str(values.dtype) == dtype, values.name
             if str(n) not in arrays:
                 theirs = told["objects"][str(n)]
-                wrong = [pair for pair in zip(_plain(values.tolist()), theirs, strict=True) if not _same(*pair)]
+                wrong = [
+                    pair for pair in zip(_plain(values.tolist()), theirs, strict=True) if not _same(*pair)
+                ]
                 assert not wrong, (values.name, wrong[:3])
             elif arrays[str(n)].dtype.kind == "f":
                 _close(values.to_numpy(), arrays[str(n)], str(values.name))
@@ -392,13 +401,19 @@ def test_stimuli(answers: Path, sessions: dict[str, BehaviorSession], job: str) 
     told = json.loads((answers / job / "facts.json").read_text())["templates"]
     images = sessions[job].stimulus_templates
     assert images is not None
-    mine = [list(images.columns), images.index.name, images.index.tolist(), str(images.index.dtype), images.name]
+    mine = [
+        list(images.columns),
+        images.index.name,
+        images.index.tolist(),
+        str(images.index.dtype),
+        images.name,
+    ]
     assert mine == told
     with np.load(answers / job / "arrays.npz") as arrays:
         np.testing.assert_array_equal(sessions[job].stimulus_timestamps, arrays["stimulus_timestamps"])
         for image in images.index:
             for column in images.columns:
-                array = images.at[image, column]
+                array = images.loc[image, column]
                 assert array.dtype == arrays[f"{column}/{image}"].dtype
                 np.testing.assert_array_equal(array, arrays[f"{column}/{image}"])
 
