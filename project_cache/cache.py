@@ -67,7 +67,8 @@ class ProjectCache:
     offline : bool, optional
         Never touch the network. By default what ``PROJECT_CACHE_OFFLINE`` says.
     progress : bool, optional
-        Whether to show progress bars; by default in a terminal and in a notebook.
+        Whether to show progress bars; by default in a terminal and in a notebook, unless
+        ``PROJECT_CACHE_PROGRESS`` is 0.
     lock_timeout : float, optional
         Seconds to wait while another process fetches the same object; by default as long as it takes.
 

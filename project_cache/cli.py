@@ -246,9 +246,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     session = cache.get_session_data(session_id)
     figure = _demo_figure(session, Path(arguments.figure))
     if arguments.json:
-        _write_json(
-            {"folder": str(cache.manifest.folder), "session_id": session_id, "figure": str(figure)}
-        )
+        _write_json({"folder": str(cache.manifest.folder), "session_id": session_id, "figure": str(figure)})
         return OK
     from project_cache.display.tables import text_table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,7 +13,12 @@ __all__ = ["bar", "watched"]
 
 
 def watched() -> bool:
-    """Return whether somebody sees what is written to stderr: a terminal, or a notebook."""
+    """Return whether somebody sees what is written to stderr: a terminal, or a notebook.
+
+    ``PROJECT_CACHE_PROGRESS=0`` says that nobody does.
+    """
+    if os.environ.get("PROJECT_CACHE_PROGRESS") == "0":
+        return False
     if sys.stderr is not None and sys.stderr.isatty():
         return True
     ipython = sys.modules.get("IPython")
@@ -42,14 +48,20 @@ def bar(
         # tqdm.auto warns where ipywidgets is missing, and falls back to text by itself
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
-    # bars of no length yet: shown when the first bytes arrive, so that what is there at once shows none
+    # made when the first bytes arrive, and drawn half a second later: what is quick shows none
     drawn: Any = None
 
     def told(done: int, total: int | None) -> None:
         nonlocal drawn
         if drawn is None:
             drawn = tqdm(
-                desc=what, unit=unit, unit_scale=unit == "B", unit_divisor=1000, total=total, mininterval=0.2
+                desc=what,
+                unit=unit,
+                unit_scale=unit == "B",
+                unit_divisor=1000,
+                total=total,
+                mininterval=0.2,
+                delay=0.5,
             )
         if total is not None and drawn.total != total:
             drawn.total = total

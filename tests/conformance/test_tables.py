@@ -241,7 +241,9 @@ def test_answers_are_allensdks(folder: str, number: int, turn: str, theirs: Path
         assert a[name].dtype == b[name].dtype, label
         if a[name].dtype.kind == "f":
             # AllenSDK's pandas looks at 17 digits, leading zeros among them, and does not round the last ones rightly
-            np.testing.assert_allclose(b[name], a[name], rtol=1e-14, atol=1e-16, equal_nan=True, err_msg=label)
+            np.testing.assert_allclose(
+                b[name], a[name], rtol=1e-14, atol=1e-16, equal_nan=True, err_msg=label
+            )
         else:
             np.testing.assert_array_equal(b[name], a[name], err_msg=label)
 

@@ -42,6 +42,7 @@ def executed(name: str, folder: Path) -> list[dict[str, Any]]:
         "IPYTHONDIR": str(folder / "ipython"),
         "PROJECT_CACHE_DIR": str(folder / "cache"),
         "PROJECT_CACHE_OFFLINE": "1",
+        "PROJECT_CACHE_PROGRESS": "0",
         "MPLCONFIGDIR": str(folder / "matplotlib"),
         "PYTHONWARNINGS": "default",
     }
