@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from project_cache.manifest.keys import Key
     from project_cache.manifest.model import Manifest
     from project_cache.sessions.base import Session
+    from project_cache.sessions.behavior import BehaviorSession
+    from project_cache.sessions.behavior_ecephys import BehaviorEcephysSession
     from project_cache.sessions.ecephys import EcephysSession
 
 _HOME = {
@@ -29,10 +31,14 @@ _HOME = {
     "Key": "project_cache.manifest.keys",
     "Manifest": "project_cache.manifest.model",
     "Session": "project_cache.sessions.base",
+    "BehaviorSession": "project_cache.sessions.behavior",
+    "BehaviorEcephysSession": "project_cache.sessions.behavior_ecephys",
     "EcephysSession": "project_cache.sessions.ecephys",
 }
 
 __all__ = [
+    "BehaviorEcephysSession",
+    "BehaviorSession",
     "EcephysProjectCache",
     "EcephysSession",
     "Key",

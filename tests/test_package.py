@@ -37,6 +37,8 @@ def loaded_after(statement: str) -> set[str]:
 
 def test_the_public_names_are_these() -> None:
     assert project_cache.__all__ == [
+        "BehaviorEcephysSession",
+        "BehaviorSession",
         "EcephysProjectCache",
         "EcephysSession",
         "Key",

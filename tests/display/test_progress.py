@@ -48,7 +48,8 @@ def in_terminal(code: str, **environment: str) -> str:
 def test_a_terminal_sees_a_bar_if_it_takes_long() -> None:
     said = in_terminal(CODE.format(pause=0.1))
     assert "session_nwb/7" in said
-    assert "MB" in said
+    assert "1.00M" in said
+    assert "B/s" in said
 
 
 def test_what_is_quick_shows_none() -> None:
