@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import operator
 import os
 import warnings
@@ -10,7 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from project_cache.errors import ConfigurationError, MissingObjectError, ProjectCacheError, UnknownObjectError
+from project_cache.errors import (
+    ConfigurationError,
+    CorruptObjectError,
+    MissingObjectError,
+    ProjectCacheError,
+    UnknownObjectError,
+)
 from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
 from project_cache.projects import (
@@ -33,10 +41,20 @@ from project_cache.tables.columns import (
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from project_cache.tables.tables import Tables
 
 __all__ = ["EcephysProjectCache", "ProjectCache", "cache_dir"]
+
+
+#: where the classes are that a manifest may name
+SESSION_CLASSES = {
+    "Session": "project_cache.sessions.base",
+    "EcephysSession": "project_cache.sessions.ecephys",
+    "BehaviorSession": "project_cache.sessions.behavior",
+    "BehaviorEcephysSession": "project_cache.sessions.behavior_ecephys",
+}
 
 
 class ProjectCache:
@@ -403,25 +421,37 @@ class ProjectCache:
         MissingObjectError, TransferError
             Its file is not there and cannot be had.
         """
-        from project_cache.sessions.base import Session
-        from project_cache.sessions.ecephys import EcephysSession
-
         session_id = _id(session_id)
         path = self._path_of_session(session_id)
         entry = self.manifest.entry(Key("session_nwb", (session_id,)))
-        if (entry.session_class or self.manifest.session_class) == "Session":
+        name = entry.session_class or self.manifest.session_class
+        kind = getattr(importlib.import_module(SESSION_CLASSES[name]), name)
+        if name != "EcephysSession":
             if unit_filter_kwargs:
                 raise ConfigurationError(
                     f"The sessions of {self.manifest.project} take no unit filters ({', '.join(unit_filter_kwargs)})."
                 )
-            return Session(path)
-        return EcephysSession(
+            return kind(path)
+        return kind(
             path,
             channel_table=self._session_channels,
+            unit_metrics=functools.partial(self._session_metrics, session_id),
+            lfp_path=functools.partial(self._lfp_path, session_id),
             filter_by_validity=filter_by_validity,
             origin=(_reopened, (self, session_id, filter_by_validity, unit_filter_kwargs)),
             **unit_filter_kwargs,
         )
+
+    def _lfp_path(self, session_id: int | str, probe_id: int) -> Path:
+        """Return the LFP file of a probe; it is fetched if no layer has it."""
+        return self.store.get(Key("probe_lfp_nwb", (session_id, probe_id)))
+
+    def _session_metrics(self, session_id: Any) -> pd.DataFrame | None:
+        """Return the published metrics of a session's units if they are here already, else None."""
+        key = Key("session_analysis_metrics", (session_id,))
+        if key.kind not in self.manifest.layout.kinds() or self.store.find(key) is None:
+            return None
+        return self.tables.session_metrics(session_id, annotate=False)
 
     def _path_of_session(self, session_id: int | str) -> Path:
         """Return the path of a session's file; before it is fetched, the table is asked whether it exists at all."""
@@ -452,6 +482,45 @@ class ProjectCache:
                 stacklevel=2,
             )
             return None
+
+    def get_natural_movie_template(self, number: int) -> NDArray[Any]:
+        """Return the frames of a natural movie (frame, row, column), as they were shown.
+
+        Parameters
+        ----------
+        number : int
+            1 or 3.
+        """
+        import numpy as np
+
+        path = self.store.get(Key("natural_movie", (_id(number),)))
+        try:
+            # NumPy's own format, whatever the ending says; nothing that runs code is loaded
+            frames: NDArray[Any] = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise CorruptObjectError(
+                f"{path} is not a movie template ({error}). Remove it and ask again."
+            ) from error
+        return frames
+
+    def get_natural_scene_template(self, number: int) -> NDArray[Any]:
+        """Return a natural scene (row, column), as it was shown.
+
+        Parameters
+        ----------
+        number : int
+            0 to 117.
+        """
+        import tifffile
+
+        path = self.store.get(Key("natural_scene", (_id(number),)))
+        try:
+            scene: NDArray[Any] = tifffile.imread(path)
+        except (tifffile.TiffFileError, ValueError) as error:
+            raise CorruptObjectError(
+                f"{path} is not a scene template ({error}). Remove it and ask again."
+            ) from error
+        return scene
 
     def fetch(self, session_ids: Iterable[int], *, lfp: bool = False) -> dict[Key, Path]:
         """Return the files of sessions, each fetched if it is not there.

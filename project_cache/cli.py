@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        return command(arguments)
+        code = command(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("project-cache: interrupted; what has arrived is kept for the next time.", file=sys.stderr)
         return INTERRUPTED
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ProjectCacheError as error:
         print(f"project-cache: {error}", file=sys.stderr)
         return FAILED
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -351,6 +351,50 @@ def test_a_cut_file_of_another_tool_is_fetched_anew(drive: Path, tmp_path: Path)
     assert nwb.read_bytes() == good
 
 
+# What belongs to a session ----------------------------------------------------------------------
+
+
+def test_lfp_is_had_through_the_store_when_it_is_asked_for(drive: Path, tmp_path: Path) -> None:
+    with LoopbackWarehouse(drive) as warehouse:
+        cache = ProjectCache.from_warehouse(
+            "http", warehouse.host, manifest=tmp_path / "own" / "manifest.json"
+        )
+        session = cache.get_session_data(SESSION)
+        probe = session.probes.index[0]
+        assert not list((tmp_path / "own").rglob("probe_*_lfp.nwb"))
+        lfp = session.get_lfp(probe)
+        assert [p.name for p in (tmp_path / "own").rglob("probe_*_lfp.nwb")] == [f"probe_{probe}_lfp.nwb"]
+    assert lfp.dims == ("time", "channel")
+
+
+def test_metrics_follow_on_the_right_where_they_are_at_hand(drive: Path, no_network: None) -> None:
+    with_metrics = ProjectCache.fixed(drive / "manifest.json").get_session_data(SESSION).units
+    (drive / f"session_{SESSION}" / f"session_{SESSION}_analysis_metrics.csv").unlink()
+    without = ProjectCache.fixed(drive / "manifest.json").get_session_data(SESSION).units
+    more = list(with_metrics.columns)[len(without.columns) :]
+    assert list(with_metrics.columns)[: len(without.columns)] == list(without.columns)
+    assert "g_dsi_dg" in more
+
+
+def test_templates_are_read_from_what_allensdk_calls_h5_and_tiff(tmp_path: Path) -> None:
+    import numpy as np
+    import tifffile
+
+    movie = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    scene = np.arange(12, dtype=np.float32).reshape(3, 4)
+    (tmp_path / "natural_movie_templates").mkdir()
+    (tmp_path / "natural_scene_templates").mkdir()
+    with (tmp_path / "natural_movie_templates" / "natural_movie_1.h5").open("wb") as file:
+        np.save(file, movie)
+    tifffile.imwrite(tmp_path / "natural_scene_templates" / "natural_scene_7.tiff", scene)
+    (tmp_path / "natural_movie_templates" / "natural_movie_3.h5").write_bytes(b"\x80\x04N.")
+    cache = ProjectCache(fetch_api=[], manifest=tmp_path / "manifest.json")
+    np.testing.assert_array_equal(cache.get_natural_movie_template(1), movie)
+    np.testing.assert_array_equal(cache.get_natural_scene_template(7), scene)
+    with pytest.raises(CorruptObjectError, match="not a movie template"):
+        cache.get_natural_movie_template(3)
+
+
 # Between processes -----------------------------------------------------------------------------
 
 

@@ -27,6 +27,9 @@ _STYLE = (
     ".pc-shown details dd{opacity:.75}"
     "</style>"
 )
+#: a space at which no line ends, and up to what length things are kept in one line
+_UNBROKEN = "\xa0"
+_SHORT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +111,14 @@ def summary_text(summary: Summary, *, width: int = 100) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         )
-    return "\n".join(lines)
+    return "\n".join(lines).replace(_UNBROKEN, " ")
 
 
 def _briefly(items: Iterable[Item], brief: bool) -> list[str]:
     if brief:
         return [item.name.partition("(")[0] for item in items]
-    return [f"{item.name} ({item.text})" if item.text else item.name for item in items]
+    words = [f"{item.name} ({item.text})" if item.text else item.name for item in items]
+    return [each.replace(" ", _UNBROKEN) if len(each) <= _SHORT else each for each in words]
 
 
 def summary_html(summary: Summary) -> str:

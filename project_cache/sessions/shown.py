@@ -16,7 +16,7 @@ __all__ = ["session_summary"]
 #: what is kept under one name and shown under others, in their order where it is a tuple. Other private names
 #: are shown without their underscore, if there is a public one of that name
 _SHOWN_AS: dict[str, tuple[str, ...]] = {
-    "_presentations": ("stimulus_presentations", "stimulus_conditions"),
+    "_read_presentations": ("stimulus_presentations", "stimulus_conditions"),
     "_rig": ("rig_geometry_data", "rig_equipment_name"),
 }
 #: facts of a session that head what is shown of it, once they have been read

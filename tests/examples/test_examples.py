@@ -43,6 +43,7 @@ def executed(name: str, folder: Path) -> list[dict[str, Any]]:
         "PROJECT_CACHE_DIR": str(folder / "cache"),
         "PROJECT_CACHE_OFFLINE": "1",
         "PROJECT_CACHE_PROGRESS": "0",
+        "PROJECT_CACHE_PROGRESS": "0",
         "MPLCONFIGDIR": str(folder / "matplotlib"),
         "PYTHONWARNINGS": "default",
     }
@@ -93,6 +94,28 @@ def test_data_access(tmp_path: Path) -> None:
     assert re.search(r"flashes\s+60\b", answer(cells, 'groupby("stimulus_name"'))
     pictures = [c for c in cells if any("image/png" in o.get("data", {}) for o in c["outputs"])]
     assert len(pictures) == 4
+
+
+@pytest.mark.slow
+def test_session(tmp_path: Path) -> None:
+    cells = executed("session.md", tmp_path)
+    for cell in cells:
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error"
+            assert output.get("name") != "stderr", output
+    (shown,) = [c for c in cells if "cache.get_session_data" in "".join(c["source"])]
+    assert text(shown).startswith("<EcephysSession session_900002.nwb>")
+    assert "pc-shown" in "".join(shown["outputs"][-1]["data"]["text/html"])
+    assert re.search(r"VISp\s+21\b", answer(cells, "session.structurewise_unit_counts"))
+    assert re.search(r"\bflashes\s+85\.75\s+204\.0", answer(cells, "get_stimulus_epochs()"))
+    assert "'time_relative_to_stimulus_onset': 99" in answer(cells, "counts.sizes")
+    assert "values with dtype=float32" in answer(cells, "session.get_lfp(probe_id)")
+    assert re.search(r"^4 of 80 units are tagged", answer(cells, "tagged = "))
+    in_memory = " ".join(answer(cells, "print(session)").split("on request")[0].split())
+    assert "units (80 rows" in in_memory
+    assert "stimulus_presentations (" in in_memory
+    pictures = [c for c in cells if any("image/png" in o.get("data", {}) for o in c["outputs"])]
+    assert len(pictures) == 9
 
 
 def test_examples_are_written_for_the_public_names() -> None:
