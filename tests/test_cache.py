@@ -420,3 +420,24 @@ def test_a_pickle_names_the_session_and_carries_no_data(drive: Path) -> None:
     assert len(data) < 20_000
     assert pickle.loads(data).num_units == count
     assert pickle.loads(pickle.dumps(cache)).get_session_table().equals(cache.get_session_table())
+
+
+def test_the_tables_of_a_project_may_be_parquet(drive: Path, no_network: None) -> None:
+    import pandas as pd
+
+    expected = ProjectCache.fixed(drive / "manifest.json")
+    sessions, units = expected.get_session_table(), expected.get_units()
+    places = {}
+    for name in ("sessions", "probes", "channels", "units"):
+        pd.read_csv(drive / f"{name}.csv").to_parquet(drive / f"{name}.parquet")
+        (drive / f"{name}.csv").unlink()
+        places[name] = f"{name}.parquet"
+    (drive / "project.json").write_text(
+        json.dumps({"format": "project_cache/1", "project": "p", "version": "1", "tables": places})
+    )
+    cache = ProjectCache.open(drive / "project.json", offline=True)
+    pd.testing.assert_frame_equal(cache.get_session_table(), sessions)
+    pd.testing.assert_frame_equal(cache.get_units(), units)
+    (drive / "units.parquet").write_bytes(b"PAR1")
+    with pytest.raises(CorruptObjectError, match=r"units\.parquet"):
+        ProjectCache.open(drive / "project.json", offline=True).get_units()

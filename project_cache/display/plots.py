@@ -71,7 +71,7 @@ def raster_plot(
     lines[:, :, 0] = times[:, None]
     lines[:, 0, 1] = row / max(count, 1)
     lines[:, 1, 1] = (row + 1) / max(count, 1)
-    # one collection for all spikes: one for each unit takes matplotlib a hundred times as long to draw
+    # one collection for all spikes is drawn in half the time of one for each unit
     axes.add_collection(LineCollection(list(lines), colors=[colours(n) for n in which[row].tolist()]))
     axes.autoscale_view()
     axes.set_xlabel("time (s)", fontsize=_LABEL)
@@ -184,7 +184,7 @@ def _axes(given: Axes | None, size: tuple[float, float]) -> tuple[Axes, Figure]:
             "Figures need matplotlib: pip install 'project-cache[plot]' (or pip install matplotlib)."
         ) from error
     if given is None:
-        figure, axes = pyplot.subplots(figsize=size)
-        return axes, figure
-    figure = given.figure
-    return given, getattr(figure, "figure", figure)  # of a subfigure, the whole
+        new, axes = pyplot.subplots(figsize=size)
+        return axes, new
+    owner: Any = given.figure
+    return given, getattr(owner, "figure", owner)  # of a subfigure, the whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -18,9 +18,8 @@ from project_cache.analysis.counts import build_spike_histogram, build_time_wind
 from project_cache.analysis.intervals import array_intervals, is_distinct_from, nan_intervals
 from project_cache.errors import ConfigurationError, MissingDataError, UnknownObjectError
 from project_cache.nwb.file import NWBReader
-from project_cache.sessions import responses, stimuli
+from project_cache.sessions import responses
 from project_cache.sessions.api import SessionApi
-from project_cache.sessions.attributes import attribute
 from project_cache.sessions.choice import coerce_scalar, rows_of
 from project_cache.sessions.gaze import read_pupil_data, read_screen_gaze_data
 from project_cache.sessions.presentations import DETAILED_PARAMETERS
@@ -159,110 +158,7 @@ class EcephysSession(EcephysRecording):
         """The file behind the session: its path, and the wheel's raw data."""
         return SessionApi(self, self._reader)
 
-    # ------------------------------------------------------------------ what was shown
-
-    @attribute
-    def inter_presentation_intervals(self) -> pd.DataFrame:
-        """The pause (s) between each presentation and the next, by (from_presentation_id, to_presentation_id)."""
-        return stimuli.inter_presentation_intervals(self.stimulus_presentations)
-
-    def get_inter_presentation_intervals_for_stimulus(
-        self, stimulus_names: str | Collection[str]
-    ) -> pd.DataFrame:
-        """Return the pauses between presentations that are both of some stimuli.
-
-        Parameters
-        ----------
-        stimulus_names : str or collection of str
-            The stimuli.
-        """
-        names = coerce_scalar(stimulus_names, "")
-        return stimuli.intervals_within(self.inter_presentation_intervals, self.stimulus_presentations, names)
-
-    def get_stimulus_table(
-        self,
-        stimulus_names: str | Collection[str] | None = None,
-        include_detailed_parameters: bool = False,
-        include_unused_parameters: bool = False,
-    ) -> pd.DataFrame:
-        """Return the presentations of some stimuli, with the parameters that these have.
-
-        Parameters
-        ----------
-        stimulus_names : str or collection of str, optional
-            The stimuli; all, if not given.
-        include_detailed_parameters : bool
-            Keep parameters that ``stimulus_presentations`` leaves out (``mask``, ``units``, …).
-        include_unused_parameters : bool
-            Keep parameters that say nothing of these stimuli.
-        """
-        names = None if stimulus_names is None else coerce_scalar(stimulus_names, "")
-        table = self._all_presentations if include_detailed_parameters else self.stimulus_presentations
-        return stimuli.stimulus_table(
-            table, names, detailed=include_detailed_parameters, unused=include_unused_parameters
-        )
-
-    def get_stimulus_epochs(self, duration_thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
-        """Return the stretches of time in which one stimulus was shown.
-
-        Parameters
-        ----------
-        duration_thresholds : mapping of str to float, optional
-            The shortest epoch (s) that is listed, by stimulus. If not given, all are listed, as AllenSDK
-            does: its own threshold is for a stimulus of a name that no session has. Give
-            ``{"spontaneous": 90.0}`` to have what it means.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns start_time, stop_time, duration (s), stimulus_name, stimulus_block.
-        """
-        shortest = stimuli.DURATION_THRESHOLDS if duration_thresholds is None else duration_thresholds
-        return stimuli.stimulus_epochs(self.stimulus_presentations, shortest)
-
-    def get_stimulus_parameter_values(
-        self, stimulus_presentation_ids: ArrayLike | None = None, drop_nulls: bool = True
-    ) -> dict[str, NDArray[Any]]:
-        """Return the different values that each parameter took, in the order of their first presentation.
-
-        Parameters
-        ----------
-        stimulus_presentation_ids : array-like, optional
-            The presentations to look at; all, if not given.
-        drop_nulls : bool
-            Leave out ``"null"``, which says that a parameter does not apply.
-        """
-        table = self._presentations_of(stimulus_presentation_ids)
-        return stimuli.parameter_values(table, drop_nulls=drop_nulls)
-
-    def get_parameter_values_for_stimulus(
-        self, stimulus_name: str, drop_nulls: bool = True
-    ) -> dict[str, NDArray[Any]]:
-        """Return the different values that each parameter took while one stimulus was shown.
-
-        Parameters
-        ----------
-        stimulus_name : str
-            The stimulus.
-        drop_nulls : bool
-            Leave out ``"null"``, which says that a parameter does not apply.
-        """
-        ids = self.get_stimulus_table(stimulus_name).index.to_numpy()
-        return self.get_stimulus_parameter_values(ids, drop_nulls=drop_nulls)
-
-    def get_invalid_times(self) -> pd.DataFrame:
-        """Return the intervals in which data are not to be trusted: start_time, stop_time (s), tags.
-
-        The tags of each are what it is about (``EcephysSession``, ``EcephysProbe``), the id of that, and
-        what is invalid: ``stimulus``, ``optotagging``, ``all_probes`` or a probe's name.
-        """
-        return self.invalid_times
-
     # ------------------------------------------------------------------ responses
-
-    def _presentations_of(self, ids: ArrayLike | None) -> pd.DataFrame:
-        table = self.stimulus_presentations
-        return table if ids is None else table.iloc[rows_of(table.index, ids, "presentations", stacklevel=4)]
 
     def _units_of(self, ids: ArrayLike | None) -> NDArray[np.int64]:
         units = self.units.index
@@ -486,7 +382,8 @@ class EcephysSession(EcephysRecording):
         reader = self._lfp_reader(probe_id)
         invalid = None
         if mask_invalid_intervals:
-            invalid = self._invalid_intervals(["all_probes", self.probes.loc[probe_id, "description"]])
+            name = str(self.probes["description"].loc[probe_id])
+            invalid = self._invalid_intervals(["all_probes", name])
         return open_lfp(reader, int(probe_id), invalid, chunks)
 
     def get_current_source_density(self, probe_id: int) -> xarray.DataArray:
@@ -541,7 +438,7 @@ class EcephysSession(EcephysRecording):
         table = self.channels.iloc[rows_of(self.channels.index, channel_ids, "channels")]
         if sort:
             table = table.sort_index()
-        if table["probe_id"].nunique() > 1:
+        if len(set(table["probe_id"].tolist())) > 1:
             warnings.warn(
                 "The channels are of several probes: a stretch may go on from one probe to the next.",
                 UserWarning,

@@ -265,7 +265,8 @@ def _channels(handle: h5py.File, series: h5py.Group) -> NDArray[np.int64]:
     places = read(region)
     if places.size and (places.min() < 0 or places.max() >= len(ids)):
         raise CorruptObjectError(f"{path_of(region)} points beyond the {len(ids)} electrodes there are.")
-    return ids[places]
+    chosen: NDArray[np.int64] = ids[places]
+    return chosen
 
 
 def read_current_source_density(reader: NWBReader) -> xarray.DataArray:

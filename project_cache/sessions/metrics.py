@@ -33,13 +33,17 @@ def beside_metrics(units: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
         label = RENAMED.get(name, name)
         if label in units.columns or label in HIDDEN:
             continue
-        values = metrics[name].to_numpy(dtype=None if isinstance(metrics[name].dtype, np.dtype) else object)
+        values = _values(metrics[name])
         if known.all():
             columns[label] = values[at]
             continue
         gaps = np.full(len(units), np.nan, dtype=float if values.dtype.kind in "iuf" else object)
         gaps[known] = values[at[known]]
         columns[label] = gaps
-    if not columns:
-        return units
-    return pd.concat([units, frame(columns, units.index.to_numpy(), units.index.name)], axis=1)
+    every = {str(name): _values(units[name]) for name in units.columns}
+    return frame(every | columns, units.index.to_numpy(), "unit_id")
+
+
+def _values(column: pd.Series[Any]) -> NDArray[Any]:
+    """Return a column as numpy has it; as objects where only pandas has its type."""
+    return column.to_numpy(dtype=column.dtype if isinstance(column.dtype, np.dtype) else object)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from project_cache import EcephysProjectCache
 from project_cache.sessions.ecephys import EcephysSession
 
 pytestmark = pytest.mark.conformance
@@ -237,22 +238,10 @@ def _ours(folder: Path, cached: bool, options: dict[str, Any]) -> EcephysSession
     if not cached:
         return EcephysSession.from_nwb_path(path, api_kwargs=options)
 
-    def channel_table() -> pd.DataFrame:
-        probes = pd.read_csv(folder / "probes.csv", index_col="id")
-        mine = probes.index[probes["ecephys_session_id"] == SESSION]
-        channels = pd.read_csv(folder / "channels.csv", index_col="id")
-        return channels.loc[
-            channels["ecephys_probe_id"].isin(mine),
-            [
-                "ecephys_structure_id",
-                "ecephys_structure_acronym",
-                "anterior_posterior_ccf_coordinate",
-                "dorsal_ventral_ccf_coordinate",
-                "left_right_ccf_coordinate",
-            ],
-        ]
-
-    return EcephysSession(path, channel_table=channel_table, **options)
+    session: EcephysSession = EcephysProjectCache.fixed(folder / "manifest.json").get_session_data(
+        SESSION, **options
+    )
+    return session
 
 
 def _same(mine: Any, theirs: Any) -> bool:

@@ -238,7 +238,11 @@ def test_answers_alike(told: Path, job: str, call: str) -> None:
 
 
 def test_functions_beside_the_class_answer_alike(allensdk: Callable[..., str]) -> None:
-    said = json.loads(allensdk(f"import json\n{FUNCTIONS}\nprint(json.dumps(answers('allensdk.brain_observatory.ecephys.ecephys_session')))"))
+    said = json.loads(
+        allensdk(
+            f"import json\n{FUNCTIONS}\nprint(json.dumps(answers('allensdk.brain_observatory.ecephys.ecephys_session')))"
+        )
+    )
     names: dict[str, Any] = {}
     exec(FUNCTIONS, names)
     assert names["answers"]("project_cache.sessions.ecephys") == said
