@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from project_cache.errors import ConfigurationError, ManifestError
+from project_cache.errors import ConfigurationError, ManifestError, StoreError
 from project_cache.manifest.allen import VERSIONS
 from project_cache.manifest.layout import absolute
 from project_cache.manifest.model import Manifest, SourceEntry
@@ -46,7 +47,13 @@ def cache_dir() -> Path:
 def named(project: str | Path) -> Manifest:
     """Return the manifest of a project by its shipped name, its file or its folder."""
     if isinstance(project, str) and project in shipped():
-        return Manifest.read(shipped_manifest(project), folder=cache_dir() / project)
+        manifest = Manifest.read(shipped_manifest(project), folder=cache_dir() / project)
+        beside = manifest.folder / "manifest.json"
+        if not beside.exists():
+            # so that AllenSDK, and open() on the folder, find their way; it works without
+            with contextlib.suppress(StoreError, ManifestError):
+                manifest.write_path_manifest(beside)
+        return manifest
     if isinstance(project, str) and not Path(project).exists() and "/" not in project and "." not in project:
         raise ManifestError(
             f"There is no project named {project!r}, nor a file. These ship with the package: {', '.join(shipped())}."
