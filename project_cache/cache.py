@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from project_cache.display.html import Summary
     from project_cache.tables.tables import Tables
 
 __all__ = ["EcephysProjectCache", "ProjectCache", "cache_dir"]
@@ -582,10 +583,21 @@ class ProjectCache:
         with bar(str(key), show=self.progress) as progress:
             yield progress
 
+    def _summary(self) -> Summary:
+        from project_cache.display.project import project_summary
+
+        made = {} if self._tables is None else self._tables.made
+        return project_summary(type(self), self.manifest, self.store, made)
+
     def __repr__(self) -> str:
-        state = [f"{len(self.store.layers)} more layers"] if self.store.layers else []
-        state += ["offline"] if self.offline else []
-        return f"<{type(self).__name__} {self.manifest.project!r} in {self.manifest.folder}{''.join(', ' + s for s in state)}>"
+        from project_cache.display.html import summary_text
+
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        from project_cache.display.html import summary_html
+
+        return summary_html(self._summary())
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_tables": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,16 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
         if name.startswith("PROJECT_CACHE_") and name != "PROJECT_CACHE_SHARED":
             monkeypatch.delenv(name)
     monkeypatch.setenv("PROJECT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def unprivileged() -> list[str]:
+    """The command that takes root's power over permissions away; empty for who has none."""
+    if os.name != "posix":
+        pytest.skip("permission bits are POSIX's")
+    if os.geteuid() != 0:
+        return []
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("root reads and writes everywhere, and there is no setpriv to take that away")
+    return [setpriv, "--bounding-set=-dac_override,-dac_read_search,-fowner", "--inh-caps=-all"]

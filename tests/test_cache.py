@@ -160,12 +160,19 @@ def test_asynchronous_is_the_same_download(drive: Path, tmp_path: Path) -> None:
         assert cache.get_session_data(SESSION).ecephys_session_id == SESSION
 
 
-def test_the_repr_says_what_and_where(drive: Path, tmp_path: Path) -> None:
-    cache = ProjectCache.from_warehouse(
-        manifest=tmp_path / "mine" / "manifest.json", layers=[drive], offline=False
-    )
-    assert repr(cache) == f"<ProjectCache 'mine' in {tmp_path / 'mine'}, 1 more layers>"
-    assert repr(ProjectCache.fixed(drive / "manifest.json")).endswith(", offline>")
+def test_the_repr_says_what_and_where_and_reads_nothing(drive: Path, tmp_path: Path) -> None:
+    cache = ProjectCache.from_warehouse(manifest=tmp_path / "mine" / "manifest.json", layers=[drive], offline=False)
+    said = repr(cache)
+    assert said.startswith("<ProjectCache mine>")
+    assert str(tmp_path / "mine") in said
+    assert str(drive) in said
+    assert "offline" in repr(ProjectCache.fixed(drive / "manifest.json"))
+    cache.get_session_table()
+    html = cache._repr_html_()
+    assert "sessions" in html
+    assert "<script" not in html
+    shutil.rmtree(drive)
+    assert repr(cache).startswith("<ProjectCache mine>")
 
 
 # A drive, and no network -----------------------------------------------------------------------

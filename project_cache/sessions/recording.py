@@ -302,7 +302,7 @@ class EcephysRecording(Session):
         return table.loc[tagged, ["start_time", "stop_time"]].to_numpy(dtype=np.float64)
 
     @attribute
-    def _read_presentations(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, NDArray[Any] | None]]:
+    def _presentations(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, NDArray[Any] | None]]:
         """The presentations, as they are shown, the conditions, and all columns: None for those that are shown."""
         with self._reader.open() as handle:
             columns, conditions = build_presentations(read_presentations(handle))
@@ -313,13 +313,9 @@ class EcephysRecording(Session):
         return frame(shown, ids, "stimulus_presentation_id"), conditions, hidden
 
     @property
-    def _presentations(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return self._read_presentations[:2]
-
-    @property
     def _all_presentations(self) -> pd.DataFrame:
         """The presentations with all their columns, in the file's order."""
-        shown, _, columns = self._read_presentations
+        shown, _, columns = self._presentations
         every = {
             name: shown[name].to_numpy() if values is None else values for name, values in columns.items()
         }

@@ -61,6 +61,11 @@ class Tables:
         self._may_keep = may_keep
         self._made: dict[str, tuple[tuple[TableFile, ...], pd.DataFrame]] = {}
 
+    @property
+    def made(self) -> dict[str, pd.DataFrame]:
+        """The tables that are in memory, by name; not to be changed."""
+        return {name: table for name, (_, table) in self._made.items()}
+
     # The four tables -------------------------------------------------------------------------------
 
     def sessions(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:

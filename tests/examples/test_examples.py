@@ -43,7 +43,6 @@ def executed(name: str, folder: Path) -> list[dict[str, Any]]:
         "PROJECT_CACHE_DIR": str(folder / "cache"),
         "PROJECT_CACHE_OFFLINE": "1",
         "PROJECT_CACHE_PROGRESS": "0",
-        "PROJECT_CACHE_PROGRESS": "0",
         "MPLCONFIGDIR": str(folder / "matplotlib"),
         "PYTHONWARNINGS": "default",
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import struct
 import subprocess
@@ -81,12 +80,15 @@ def test_what_is_cut_short(tmp_path: Path) -> None:
             NWBReader(path)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_what_may_not_be_read(tmp_path: Path) -> None:
+def test_what_may_not_be_read(tmp_path: Path, unprivileged: list[str]) -> None:
     path = _file(tmp_path / "a.nwb")
     path.chmod(0)
-    with pytest.raises(UnreadableObjectError, match="permissions"):
-        NWBReader(path)
+    code = "import sys; from project_cache.nwb.file import NWBReader; NWBReader(sys.argv[1])"
+    done = subprocess.run(
+        [*unprivileged, sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    assert f"UnreadableObjectError: {path} cannot be read here" in done.stderr
+    assert "permissions" in done.stderr
 
 
 def test_errors_of_the_drive_are_not_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

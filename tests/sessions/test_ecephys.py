@@ -334,7 +334,7 @@ def test_repr_reads_nothing(recording: Write) -> None:
     session = EcephysSession(path)
     times, waveforms = session.spike_times, session.mean_waveforms
     path.unlink()
-    assert repr(session) == "<EcephysSession session_7.nwb>"
+    assert repr(session).startswith("<EcephysSession session_7.nwb>")
     assert "2 arrays" in repr(times)
     assert "2 units" in repr(waveforms)
 

@@ -549,27 +549,17 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path, origin: Origin) -
         subprocess.run(["umount", str(mount)], check=True)
 
 
-def unprivileged() -> list[str]:
-    """The command that takes root's power over permissions away; empty for who has none."""
-    if os.geteuid() != 0:
-        return []
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        pytest.skip("root writes everywhere, and there is no setpriv to take that away")
-    return [setpriv, "--bounding-set=-dac_override,-dac_read_search,-fowner", "--inh-caps=-all"]
-
-
 def test_a_read_only_folder_is_read_and_never_needs_to_be_written(
-    folder: Path, origin: Origin, worker: Callable[..., subprocess.Popen[str]]
+    folder: Path, origin: Origin, worker: Callable[..., subprocess.Popen[str]], unprivileged: list[str]
 ) -> None:
     store_in(folder, origin).get(KEY)
     for path in (folder, folder / "session_7"):
         path.chmod(0o555)
     try:
-        code, size, err = outcome(worker(wrap=unprivileged()))
+        code, size, err = outcome(worker(wrap=unprivileged))
         assert (code, size) == (0, str(origin.body.stat().st_size)), err
         absent = "Key.__init__; get = store.get; store.get = lambda key: get(Key('session_nwb', (8,)))"
-        code, _, err = outcome(worker(wrap=unprivileged(), go=absent))
+        code, _, err = outcome(worker(wrap=unprivileged, go=absent))
         assert code == 1
         assert "ReadOnlyCacheError" in err
         assert "layers=[" in err
@@ -580,13 +570,13 @@ def test_a_read_only_folder_is_read_and_never_needs_to_be_written(
 
 
 def test_a_file_that_may_not_be_read_is_not_fetched_again(
-    folder: Path, origin: Origin, worker: Callable[..., subprocess.Popen[str]]
+    folder: Path, origin: Origin, worker: Callable[..., subprocess.Popen[str]], unprivileged: list[str]
 ) -> None:
     path = store_in(folder, origin).get(KEY)
     Receipt.path_for(path).unlink()
     path.chmod(0o000)
     try:
-        code, _, err = outcome(worker(wrap=unprivileged()))
+        code, _, err = outcome(worker(wrap=unprivileged))
     finally:
         path.chmod(0o644)
     assert code == 1
