@@ -14,6 +14,9 @@ from common import Laps
 warnings.filterwarnings("ignore")
 who, folder = sys.argv[1], Path(sys.argv[2])
 laps = Laps()
+# Libraries are imported on first use here, and at once by AllenSDK: imports are measured elsewhere.
+import pandas  # noqa: E402, F401
+
 if who == "ours":
     from project_cache import EcephysProjectCache
 else:

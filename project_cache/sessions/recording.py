@@ -302,7 +302,7 @@ class EcephysRecording(Session):
         return table.loc[tagged, ["start_time", "stop_time"]].to_numpy(dtype=np.float64)
 
     @attribute
-    def _presentations(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, NDArray[Any] | None]]:
+    def _read_presentations(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, NDArray[Any] | None]]:
         """The presentations, as they are shown, the conditions, and all columns: None for those that are shown."""
         with self._reader.open() as handle:
             columns, conditions = build_presentations(read_presentations(handle))
@@ -315,7 +315,7 @@ class EcephysRecording(Session):
     @property
     def _all_presentations(self) -> pd.DataFrame:
         """The presentations with all their columns, in the file's order."""
-        shown, _, columns = self._presentations
+        shown, _, columns = self._read_presentations
         every = {
             name: shown[name].to_numpy() if values is None else values for name, values in columns.items()
         }
@@ -327,12 +327,12 @@ class EcephysRecording(Session):
 
         A parameter that a stimulus does not have is the string ``"null"``.
         """
-        return self._presentations[0]
+        return self._read_presentations[0]
 
     @property
     def stimulus_conditions(self) -> pd.DataFrame:
         """Each different set of stimulus parameters, by ``stimulus_condition_id``."""
-        return self._presentations[1]
+        return self._read_presentations[1]
 
     @property
     def stimulus_names(self) -> list[str]:
@@ -383,6 +383,8 @@ class EcephysRecording(Session):
         stimulus_names: str | Collection[str] | None = None,
         include_detailed_parameters: bool = False,
         include_unused_parameters: bool = False,
+        *,
+        parse_parameters: bool = False,
     ) -> pd.DataFrame:
         """Return the presentations of some stimuli, with the parameters that these have.
 
@@ -394,12 +396,16 @@ class EcephysRecording(Session):
             Keep parameters that ``stimulus_presentations`` leaves out (``mask``, ``units``, …).
         include_unused_parameters : bool
             Keep parameters that say nothing of these stimuli.
+        parse_parameters : bool
+            Numbers, and tuples of them, where ``phase``, ``size`` and ``spatial_frequency`` are text that
+            spells them (``"[250.0, 250.0]"``). AllenSDK means to do so, and does not.
         """
         names = None if stimulus_names is None else coerce_scalar(stimulus_names, "")
         table = self._all_presentations if include_detailed_parameters else self.stimulus_presentations
-        return stimuli.stimulus_table(
+        chosen = stimuli.stimulus_table(
             table, names, detailed=include_detailed_parameters, unused=include_unused_parameters
         )
+        return stimuli.parsed(chosen) if parse_parameters else chosen
 
     def get_stimulus_epochs(self, duration_thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
         """Return the stretches of time in which one stimulus was shown.
@@ -420,7 +426,11 @@ class EcephysRecording(Session):
         return stimuli.stimulus_epochs(self.stimulus_presentations, shortest)
 
     def get_stimulus_parameter_values(
-        self, stimulus_presentation_ids: ArrayLike | None = None, drop_nulls: bool = True
+        self,
+        stimulus_presentation_ids: ArrayLike | None = None,
+        drop_nulls: bool = True,
+        *,
+        drop_invalid: bool = False,
     ) -> dict[str, NDArray[Any]]:
         """Return the different values that each parameter took, in the order of their first presentation.
 
@@ -430,8 +440,13 @@ class EcephysRecording(Session):
             The presentations to look at; all, if not given.
         drop_nulls : bool
             Leave out ``"null"``, which says that a parameter does not apply.
+        drop_invalid : bool
+            Leave out presentations that touch invalid times. By default they add a NaN to the values of
+            each parameter, as in AllenSDK.
         """
         table = self._presentations_of(stimulus_presentation_ids)
+        if drop_invalid:
+            table = table[(table["stimulus_name"] != "invalid_presentation").to_numpy()]
         return stimuli.parameter_values(table, drop_nulls=drop_nulls)
 
     def get_parameter_values_for_stimulus(

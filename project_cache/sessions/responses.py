@@ -79,6 +79,11 @@ def spike_counts(
     domain = build_time_window_domain(
         edges, presentations["start_time"].to_numpy(dtype=np.float64), time_domain_callback
     )
+    if domain.shape != (len(presentations), len(edges)):
+        raise ConfigurationError(
+            f"time_domain_callback returned edges of shape {domain.shape} for {len(presentations)} presentations and "
+            f"{len(edges)} edges."
+        )
     backwards = np.argwhere(np.diff(domain, axis=1) < 0)
     if len(backwards):
         shown = ", ".join(f"({row}, {column})" for row, column in backwards[:5].tolist())

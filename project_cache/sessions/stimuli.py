@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -14,9 +16,11 @@ from project_cache.nwb.table import frame
 from project_cache.sessions.presentations import DETAILED_PARAMETERS
 
 __all__ = [
+    "DURATION_THRESHOLDS",
     "inter_presentation_intervals",
     "intervals_within",
     "parameter_values",
+    "parsed",
     "removed_unused_stimulus_presentation_columns",
     "stimulus_epochs",
     "stimulus_table",
@@ -24,6 +28,8 @@ __all__ = [
 
 #: the shortest epoch of each stimulus; no stimulus is called so, but AllenSDK's answer is that of this
 DURATION_THRESHOLDS = {"spontaneous_activity": 90.0}
+#: parameters that some stimuli keep as text, which may spell a number or a list of them
+_SPELT = ("phase", "size", "spatial_frequency")
 _NOT_PARAMETERS = (
     "start_time", "stop_time", "duration", "stimulus_block", "stimulus_condition_id", "stimulus_name",
 )  # fmt: skip
@@ -74,6 +80,34 @@ def stimulus_table(
         table = table.drop(columns=[name for name in DETAILED_PARAMETERS if name in table.columns])
     # a copy in either case: what is handed out may be written to, what is kept may not
     return table.copy() if unused else removed_unused_stimulus_presentation_columns(table)
+
+
+def parsed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of presentations with its text that spells numbers, or lists of them, as these."""
+    for name in _SPELT:
+        if name in table.columns:
+            values = table[name].to_numpy(dtype=object)
+            known = {text: _spelt(text) for text in set(values.tolist()) if isinstance(text, str)}
+            out = np.empty(len(values), dtype=object)
+            out[:] = [known[value] if isinstance(value, str) else value for value in values]
+            table = table.assign(
+                **{name: pd.Series(_settled(out), index=table.index, dtype=_settled(out).dtype)}
+            )
+    return table
+
+
+def _spelt(text: str) -> Any:
+    """Return the number, or the tuple of numbers, that a text spells; or the text.
+
+    >>> [_spelt(text) for text in ("0.25", "[250.0, 250.0]", "null", "['a']")]
+    [0.25, (250.0, 250.0), 'null', "['a']"]
+    """
+    with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        value = ast.literal_eval(text)
+        numbers = value if isinstance(value, (list, tuple)) else [value]
+        if all(type(each) in (int, float) for each in numbers):
+            return tuple(value) if isinstance(value, (list, tuple)) else value
+    return text
 
 
 def stimulus_epochs(presentations: pd.DataFrame, shortest: Mapping[str, float]) -> pd.DataFrame:

@@ -153,16 +153,16 @@ class Tables:
         """
         bounds = _bounds(unit_filter_kwargs)
         files = self._files("sessions", "probes", "channels", "units")
-        annotated = self._once("channels of units", self._annotated_channels, *files[:3])
-        units = files[3]
         in_brain = bool(unit_filter_kwargs.get("filter_out_of_brain_units", True))
-        rows = np.flatnonzero(_kept(units, bounds, filter_by_validity, keep_unmeasured, in_brain))
-        columns = {UNIT_NAMES.get(n, n): units.values(n)[rows] for n in _loaded(units)}
-        if filter_by_validity:
-            columns.pop("quality", None)
-        table = joined(
-            frame(columns, units.ids.take(rows)), "ecephys_channel_id", annotated, ("_unit", "_channel")
-        )
+
+        def made(*files: TableFile) -> pd.DataFrame:
+            kept = _kept(files[3], bounds, filter_by_validity, keep_unmeasured, in_brain)
+            return self._annotated_units(np.flatnonzero(kept), filter_by_validity, *files)
+
+        if (bounds, filter_by_validity, keep_unmeasured, in_brain) == (UNIT_FILTERS, True, False, True):
+            table = self._once("units", made, *files)
+        else:
+            table = made(*files)
         if only_in_brain:
             table = table[table["ecephys_structure_id"].notna().to_numpy()]
         table = table.drop(columns=_listed(suppress, SUPPRESS_FROM_UNITS), errors="ignore")
@@ -358,6 +358,16 @@ class Tables:
             "ecephys_probe_id",
             self._annotated_probes(sessions, probes),
             ("_channel", "_probe"),
+        )
+
+    def _annotated_units(self, rows: Array, drop_quality: bool, *files: TableFile) -> pd.DataFrame:
+        units = files[3]
+        columns = {UNIT_NAMES.get(n, n): units.values(n)[rows] for n in _loaded(units)}
+        if drop_quality:
+            columns.pop("quality", None)
+        annotated = self._once("channels of units", self._annotated_channels, *files[:3])
+        return joined(
+            frame(columns, units.ids.take(rows)), "ecephys_channel_id", annotated, ("_unit", "_channel")
         )
 
     def _counted_channels(self, *files: TableFile) -> pd.DataFrame:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
-import os
 import pickle
 import subprocess
 import sys
@@ -248,8 +246,7 @@ def test_current_source_density(session: EcephysSession) -> None:
 
 def test_arrays_and_sessions_can_be_pickled(recording: Write, tmp_path: Path) -> None:
     path = write_lfp(tmp_path / "elsewhere.nwb")
-    session = EcephysSession(recording(), lfp_path=functools.partial(os.path.join, tmp_path, path.name).__call__)
-    session = EcephysSession.from_nwb_path(session.path, probe_lfp_paths={1: path})
+    session = EcephysSession.from_nwb_path(recording(), probe_lfp_paths={1: path})
     again = pickle.loads(pickle.dumps(session))
     np.testing.assert_array_equal(again.get_lfp(1)[:3], DATA[:3])
     part = pickle.loads(pickle.dumps(session.get_lfp(1)[5:9]))
@@ -265,7 +262,9 @@ def test_the_file_can_be_replaced_while_an_array_is_held(session: EcephysSession
     assert (lfp[0] == 7).all()
 
 
-@pytest.mark.parametrize("how", [{}, {"chunks": (5000, 20), "compression": "lzf"}], ids=["contiguous", "packed"])
+@pytest.mark.parametrize(
+    "how", [{}, {"chunks": (5000, 20), "compression": "lzf"}], ids=["contiguous", "packed"]
+)
 def test_a_slice_takes_the_memory_of_a_slice(
     session: EcephysSession, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
 ) -> None:
@@ -286,7 +285,9 @@ def test_a_slice_takes_the_memory_of_a_slice(
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="what is read is counted by Linux only")
-def test_only_the_chunks_of_a_slice_are_read(session: EcephysSession, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_chunks_of_a_slice_are_read(
+    session: EcephysSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def read() -> int:
         return int(Path("/proc/self/io").read_text().split("rchar:")[1].split()[0])
 
