@@ -161,7 +161,9 @@ def test_asynchronous_is_the_same_download(drive: Path, tmp_path: Path) -> None:
 
 
 def test_the_repr_says_what_and_where_and_reads_nothing(drive: Path, tmp_path: Path) -> None:
-    cache = ProjectCache.from_warehouse(manifest=tmp_path / "mine" / "manifest.json", layers=[drive], offline=False)
+    cache = ProjectCache.from_warehouse(
+        manifest=tmp_path / "mine" / "manifest.json", layers=[drive], offline=False
+    )
     said = repr(cache)
     assert said.startswith("<ProjectCache mine>")
     assert str(tmp_path / "mine") in said

@@ -1,10 +1,11 @@
 """A session: cold to the first spike train, or every attribute once.
 
-usage: session.py (ours | allensdk | h5py) (first | all) CACHE_FOLDER SESSION_ID
+usage: session.py (ours | allensdk | h5py) (first | all | every) CACHE_FOLDER SESSION_ID
 """
 
 from __future__ import annotations
 
+import resource
 import sys
 import warnings
 from pathlib import Path
@@ -51,6 +52,11 @@ def raw() -> None:
         laps.lap("mean_waveforms", lambda: float(units["waveform_mean"][:].sum()))
         laps.lap("stimulus_presentations", lambda: _all_of(file[TABLES[1]], skip=("tags", "timeseries")))
         laps.lap("running_speed", lambda: _all_of(file[TABLES[2]]))
+        if what == "every":
+            laps.lap("spike_amplitudes", lambda: float(units["spike_amplitudes"][:].sum()))
+            laps.lap(
+                "optotagging", lambda: _all_of(file["/processing/optotagging"], skip=("tags", "timeseries"))
+            )
 
 
 def _all_of(group: Any, skip: tuple[str, ...] = ()) -> int:
@@ -65,12 +71,51 @@ def _all_of(group: Any, skip: tuple[str, ...] = ()) -> int:
     return count
 
 
+PROPERTIES = (
+    "units", "channels", "probes", "spike_times", "spike_amplitudes", "mean_waveforms", "stimulus_presentations",
+    "stimulus_conditions", "inter_presentation_intervals", "running_speed", "optogenetic_stimulation_epochs", "invalid_times",
+    "rig_geometry_data", "rig_equipment_name", "stimulus_names", "structure_acronyms", "structurewise_unit_counts", "num_units",
+    "num_probes", "num_channels", "num_stimulus_presentations", "session_start_time", "specimen_name", "sex", "full_genotype",
+    "session_type", "age_in_days", "metadata",
+)  # fmt: skip
+
+
+def size_of(value: Any) -> float:
+    """Return the bytes of what a property gave, all of which have been touched."""
+    import pandas as pd
+
+    if isinstance(value, (pd.DataFrame, pd.Series)):  # noqa: UP038 - AllenSDK runs this as well
+        used = value.memory_usage(index=True)
+        return float(used.sum() if hasattr(used, "sum") else used)
+    if not hasattr(value, "items"):
+        return 0.0
+    total = 0.0
+    for each in (value[key] for key in value):
+        array = getattr(each, "values", each)
+        if hasattr(array, "nbytes"):
+            array.sum()
+            total += array.nbytes
+    return total
+
+
 if who == "h5py":
     raw()
     laps.done()
     sys.exit()
 
 session = laps.lap("open", opened)
+if what == "every":
+    # what the libraries take is not the properties'
+    import xarray  # noqa: F401
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    kept, given = [], 0.0
+    for name in PROPERTIES:
+        kept.append(laps.lap(name, lambda name=name: getattr(session, name)))
+        given += laps.lap(f"touch {name}", lambda: size_of(kept[-1]))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    laps.done(given_mb=given / 1e6, added_mb=peak - before)
+    sys.exit()
 if what == "first":
     # Any unit that passes the filters; AllenSDK knows them only when it has read all.
     train = laps.lap("first spike train", lambda: session.spike_times[session.units.index[0]])

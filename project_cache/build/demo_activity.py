@@ -288,7 +288,7 @@ def _spikes(rng: np.random.Generator, rate: npt.NDArray[np.float32], count: int,
 
 
 def _waveforms(units: pd.DataFrame, channels: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """Return mean waveforms in volts (units by channels by samples)."""
+    """Return mean waveforms in µV, as the published files have them (units by channels by samples)."""
     time_ms = (np.arange(WAVEFORM_SAMPLES) - 20)[None, None, :] / SAMPLING_RATE * 1000
     peak = channels.loc[units["peak_channel_id"], "probe_vertical_position"].to_numpy(float)
     distance = channels["probe_vertical_position"].to_numpy(float)[None, :] - peak[:, None]
@@ -304,7 +304,7 @@ def _waveforms(units: pd.DataFrame, channels: pd.DataFrame) -> npt.NDArray[np.fl
     later = (since - unit("waveform_duration")) / (0.5 * unit("waveform_duration"))
     shape = trough + 0.5 * unit("PT_ratio") * np.exp(-0.5 * later**2)
     fall = np.exp(-np.abs(distance) / unit("spread")[:, :, 0])
-    return np.asarray(1e-6 * unit("amplitude") * fall[..., None] * shape, dtype=np.float32)
+    return np.asarray(unit("amplitude") * fall[..., None] * shape, dtype=np.float32)
 
 
 def field_potential(session: Layout, probe_id: int) -> Lfp:

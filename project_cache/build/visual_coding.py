@@ -214,7 +214,7 @@ def _units(recording: Recording) -> Any:
     waveforms = _column(
         "waveform_mean",
         recording.waveforms.reshape(-1, n_samples).astype(np.float32),
-        "mean waveforms (V), channels of the probe by samples",
+        "mean waveforms (µV, as in the published files), channels of the probe by samples",
     )
     ragged += [waveforms, _index(waveforms, np.full(n_units, n_channels))]
     return Units(

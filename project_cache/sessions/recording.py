@@ -274,7 +274,7 @@ class EcephysRecording(Session):
 
     @attribute
     def mean_waveforms(self) -> Mapping[int, xarray.DataArray]:
-        """The mean waveform of each unit (V), by ``unit_id``: a DataArray of (channel_id, time in s)."""
+        """The mean waveform of each unit (µV in the published files), by ``unit_id``: (channel_id, time in s)."""
         from project_cache.sessions.waveforms import MeanWaveforms
 
         waveforms = self._ragged("waveform_mean", self._unit_rows, narrow=True)

@@ -18,7 +18,9 @@ __all__ = ["MeanWaveforms"]
 
 
 class MeanWaveforms(Mapping[int, "xarray.DataArray"]):
-    """The mean waveform of each unit by its id: a DataArray of (channel_id, time), in volts and seconds.
+    """The mean waveform of each unit by its id: a DataArray of (channel_id, time).
+
+    Times are in seconds; potentials are as the file has them: µV in the published files (whose attribute says volts).
 
     Parameters
     ----------

@@ -252,7 +252,7 @@ def test_waveforms_are_largest_on_the_peak_channel(nwb: h5py.File) -> None:
         # readers take a waveform's rows to be the channels by their number
         assert (electrodes["probe_channel_number"][:][here] == np.arange(waveforms.shape[1])).all()
         assert on_probe[np.ptp(waveforms[row], axis=1).argmax()] == channel
-    assert 1e-5 < np.abs(waveforms).max() < 2e-3  # volts
+    assert 10 < np.abs(waveforms).max() < 2000  # µV
 
 
 def test_it_says_that_it_is_synthetic(nwb: h5py.File) -> None:
