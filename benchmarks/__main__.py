@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.data import ROOT, SESSION_ID, bench_session, copy_of, large_project, shared
 
 TASKS = Path(__file__).resolve().parent / "tasks"
-GROUPS = ("import", "first", "all", "responses", "tables", "race")
+GROUPS = ("import", "first", "all", "every", "responses", "tables", "race")
 
 
 def run(python: str, task: str, *args: str) -> dict[str, Any]:
@@ -168,6 +168,27 @@ def attributes(report: Report, peer: str, cache: Path, repeats: int) -> None:
     )
 
 
+def properties(report: Report, peer: str, cache: Path, repeats: int) -> None:
+    """Measure every property of the session, once, with all bytes touched and kept."""
+    args = ("every", str(cache), str(SESSION_ID))
+    ours = [run(sys.executable, "session", "ours", *args) for _ in range(2 * repeats + 1)]
+    raw = [run(sys.executable, "session", "h5py", *args) for _ in range(2 * repeats + 1)]
+    theirs = [run(peer, "session", "allensdk", *args) for _ in range(repeats)]
+    report.raw["every"] = {"ours": ours, "allensdk": theirs, "h5py": raw}
+    a, b, c = (
+        statistics.median(
+            sum(seconds for name, seconds in r["steps"].items() if name != "open") for r in runs
+        )
+        for runs in (theirs, ours, raw)
+    )
+    report.row("every property of a session, once", a, b, limit=f"h5py alone: {_shown(c, 's')}")
+    given = median(ours, "given_mb")
+    report.row(
+        "… memory above the imports", median(theirs, "added_mb"), median(ours, "added_mb"), unit="MB",
+        limit=f"what was asked for has {given:,.0f} MB",
+    )  # fmt: skip
+
+
 def responses(report: Report, peer: str, cache: Path, repeats: int) -> None:
     """Measure what analyses ask for: 600 presentations, 200 bins, about 1,000 units."""
     args = (str(cache), str(SESSION_ID))
@@ -261,7 +282,7 @@ def main() -> None:
     report, only, n = Report(), set(arguments.only), arguments.repeats
     if "import" in only:
         imports(report, peer, n)
-    if only & {"first", "all", "responses"}:
+    if only & {"first", "all", "every", "responses"}:
         cache = bench_session(peer, folder)
         # once each before anything counts: the page cache and compiled Python are then warm for both
         run(sys.executable, "session", "h5py", "all", str(cache), str(SESSION_ID))
@@ -270,6 +291,8 @@ def main() -> None:
             first(report, peer, cache, n)
         if "all" in only:
             attributes(report, peer, cache, n)
+        if "every" in only:
+            properties(report, peer, cache, n)
         if "responses" in only:
             responses(report, peer, cache, n)
     if "tables" in only:

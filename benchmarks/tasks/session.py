@@ -39,8 +39,16 @@ def touched(trains: Any) -> float:
 
 
 def raw() -> None:
-    """Read the same bytes with h5py, and nothing else."""
+    """Read the same bytes with h5py, and nothing else; what a session would hand over is kept as it would be."""
     import h5py
+
+    kept = []
+
+    def summed(dataset: Any) -> float:
+        values = dataset[:]
+        if what == "every":
+            kept.append(values)
+        return float(values.sum())
 
     with h5py.File(folder / f"session_{session_id}" / f"session_{session_id}.nwb", "r") as file:
         units = file[UNITS]
@@ -48,12 +56,12 @@ def raw() -> None:
             "units", lambda: [units[n][:] for n in units if units[n].ndim == 1 and not n.startswith("spike")]
         )
         laps.lap("channels", lambda: _all_of(file[TABLES[0]]))
-        laps.lap("spike_times", lambda: float(units["spike_times"][:].sum()))
-        laps.lap("mean_waveforms", lambda: float(units["waveform_mean"][:].sum()))
+        laps.lap("spike_times", lambda: summed(units["spike_times"]))
+        laps.lap("mean_waveforms", lambda: summed(units["waveform_mean"]))
         laps.lap("stimulus_presentations", lambda: _all_of(file[TABLES[1]], skip=("tags", "timeseries")))
         laps.lap("running_speed", lambda: _all_of(file[TABLES[2]]))
         if what == "every":
-            laps.lap("spike_amplitudes", lambda: float(units["spike_amplitudes"][:].sum()))
+            laps.lap("spike_amplitudes", lambda: summed(units["spike_amplitudes"]))
             laps.lap(
                 "optotagging", lambda: _all_of(file["/processing/optotagging"], skip=("tags", "timeseries"))
             )
@@ -125,7 +133,7 @@ else:
     spikes = laps.lap("spike_times", lambda: touched(session.spike_times))
     waves = laps.lap(
         "mean_waveforms",
-        lambda: float(sum(session.mean_waveforms[u].values.sum() for u in session.mean_waveforms)),
+        lambda: float(sum(session.mean_waveforms[u].sum() for u in session.mean_waveforms)),
     )
     laps.lap("stimulus_presentations", lambda: session.stimulus_presentations)
     laps.lap("running_speed", lambda: session.running_speed)
