@@ -160,9 +160,8 @@ def read_channels(handle: h5py.File) -> pd.DataFrame:
 
     valid = column("valid_data").astype(bool) if "valid_data" in names else np.ones(len(ids), dtype=bool)
     location = column("location")
-    acronym = {text: _structure(text) for text in set(location.tolist())}
     structures = np.empty(len(ids), dtype=object)
-    structures[:] = [acronym[text] for text in location.tolist()]
+    structures[:] = [_structure(text) for text in location.tolist()]
     return frame(
         {
             "anterior_posterior_ccf_coordinate": column("x"),

@@ -428,3 +428,36 @@ def test_allensdks_functions_are_beside_the_class() -> None:
     with pytest.warns(UserWarning, match="one of them"):
         assert ecephys.coerce_scalar(1, "only one of them", warn=True) == [1]
     assert "color_triplet" in EcephysSession.DETAILED_STIMULUS_PARAMETERS
+
+
+# ---------------------------------------------------------------------- files that are not as they should be
+
+
+def test_spikes_that_are_not_in_order_are_counted_where_they_belong(recording: Write) -> None:
+    path = recording()
+    straight = EcephysSession(path)
+    ids = straight.stimulus_presentations.index.to_numpy()
+    edges = np.linspace(0.0, 0.25, 6)
+    expected = straight.presentationwise_spike_counts(edges, ids[1:4], [100, 105])
+    times = straight.presentationwise_spike_times(ids, [100, 105])
+    statistics = straight.conditionwise_spike_statistics(ids, [100, 105])
+    straight.close()
+    with h5py.File(path, "r+") as file:
+        ends = file["units/spike_times_index"][:].astype(int)
+        data = file["units/spike_times"]
+        for start, end in zip([0, *ends[:-1]], ends, strict=True):
+            data[start:end] = np.random.default_rng(3).permutation(data[start:end])
+    mixed = EcephysSession(path)
+    np.testing.assert_array_equal(mixed.presentationwise_spike_counts(edges, ids[1:4], [100, 105]), expected)
+    pd.testing.assert_frame_equal(mixed.presentationwise_spike_times(ids, [100, 105]), times)
+    pd.testing.assert_frame_equal(mixed.conditionwise_spike_statistics(ids, [100, 105]), statistics)
+
+
+def test_channels_without_a_structure_column_are_in_none(recording: Write) -> None:
+    path = recording()
+    with h5py.File(path, "r+") as file:
+        table = file["general/extracellular_ephys/electrodes"]
+        del table["location"]
+        table.attrs["colnames"] = [name for name in table.attrs["colnames"] if name != "location"]
+    channels = EcephysSession(path).channels
+    assert channels["structure_acronym"].isna().all()
