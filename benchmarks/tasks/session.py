@@ -133,7 +133,7 @@ else:
     spikes = laps.lap("spike_times", lambda: touched(session.spike_times))
     waves = laps.lap(
         "mean_waveforms",
-        lambda: float(sum(session.mean_waveforms[u].sum() for u in session.mean_waveforms)),
+        lambda: float(sum(session.mean_waveforms[u].to_numpy().sum() for u in session.mean_waveforms)),
     )
     laps.lap("stimulus_presentations", lambda: session.stimulus_presentations)
     laps.lap("running_speed", lambda: session.running_speed)
