@@ -552,8 +552,8 @@ class ProjectCache:
 
     @property
     def manifest_path(self) -> str:
-        """The manifest's file."""
-        return str(self.manifest.path)
+        """The manifest's file; of a project that goes by a shipped name, the one in its folder."""
+        return str(self.manifest.path or self.manifest.folder / "manifest.json")
 
     @property
     def offline(self) -> bool:

@@ -144,7 +144,7 @@ def _where(arguments: argparse.Namespace) -> int:
         "project": cache.manifest.project,
         "version": cache.manifest.version,
         "folder": str(cache.manifest.folder),
-        "manifest": str(cache.manifest.path),
+        "manifest": cache.manifest_path,
         "layers": [str(layer.folder) for layer in cache.store.layers],
         "sources": [source.name for source in cache.store.sources],
         "offline": cache.offline,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +48,9 @@ def cache_dir() -> Path:
 def named(project: str | Path) -> Manifest:
     """Return the manifest of a project by its shipped name, its file or its folder."""
     if isinstance(project, str) and project in shipped():
-        manifest = Manifest.read(shipped_manifest(project), folder=cache_dir() / project)
+        read = Manifest.read(shipped_manifest(project), folder=cache_dir() / project)
+        # the file in the package is nobody's cache: from here on the project goes by its name
+        manifest = dataclasses.replace(read, path=None)
         beside = manifest.folder / "manifest.json"
         if not beside.exists():
             # so that AllenSDK, and open() on the folder, find their way; it works without

@@ -404,6 +404,17 @@ def test_templates_are_read_from_what_allensdk_calls_h5_and_tiff(tmp_path: Path)
         cache.get_natural_movie_template(3)
 
 
+def test_a_shipped_project_goes_by_its_name_and_its_advice_works(no_network: None) -> None:
+    cache = ProjectCache.open("visual-coding-neuropixels", offline=True)
+    assert cache.manifest_path == str(cache_dir() / "visual-coding-neuropixels" / "manifest.json")
+    with pytest.raises(
+        OfflineError, match="project-cache fetch sessions --manifest visual-coding-neuropixels$"
+    ):
+        cache.get_session_table()
+    demo = pickle.loads(pickle.dumps(ProjectCache.open("demo")))
+    assert demo.store.get(Key("sessions")).is_relative_to(cache_dir() / "demo")
+
+
 # Between processes -----------------------------------------------------------------------------
 
 

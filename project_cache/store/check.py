@@ -16,7 +16,8 @@ _HTML = (b"<!doctype html", b"<html", b"<?xml", b"<head", b"<body")
 
 def expects_hdf5(key: Key, path: Path) -> bool:
     """Return whether an object is to be HDF5 (the movies are not, for all their ``.h5``: they are NumPy's)."""
-    return key.kind.endswith("_nwb") or path.suffix == ".nwb"
+    # among the suffixes: a part of an object is called .x.nwb.….part
+    return key.kind.endswith("_nwb") or ".nwb" in path.suffixes
 
 
 def check_format(key: Key, path: Path, size: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -256,9 +257,12 @@ class Store:
                 filled = source.fill(key, part, progress)
         except (TransferError, KeyboardInterrupt):
             # What has arrived is kept for the next try, if it can be told to what version it belongs.
-            try:
-                part.release() if part.journal.validator and part.position else part.discard()
-            except StoreError:
+            if part.journal.validator and part.position:
+                try:
+                    part.release()
+                except StoreError:
+                    part.discard()
+            else:
                 part.discard()
             raise
         except BaseException:
@@ -310,7 +314,8 @@ class Store:
         """Raise what fits: nothing can fill the object."""
         place = self.manifest.locate(key)
         searched = ", ".join(str(layer.locate(key)) for layer in (*self.layers, self.manifest))
-        how = f"project-cache fetch {key} --manifest {self.manifest.path or self.manifest.folder}"
+        named = shlex.quote(str(self.manifest.path or self.manifest.project))
+        how = f"project-cache fetch {key} --manifest {named}"
         if trouble:
             raise CorruptObjectError(
                 f"{trouble[0]} "

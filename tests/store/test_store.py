@@ -289,6 +289,20 @@ def test_a_newer_version_in_the_manifest_replaces_the_old(folder: Path, origin: 
     assert Store(new, (), [origin]).get(KEY).read_bytes() == body
 
 
+def test_a_web_page_is_no_nwb_whatever_the_kind_is_called(folder: Path, origin: Origin) -> None:
+    import dataclasses
+
+    from project_cache.manifest.layout import TemplateLayout
+
+    origin.body.write_bytes(b"\0" * 5_000)
+    layout = TemplateLayout(folder, {"recording": "{0}.nwb"})
+    manifest = dataclasses.replace(Manifest.visual_coding(folder / "manifest.json"), layout=layout)
+    origin.has = lambda key: True  # type: ignore[method-assign]
+    with pytest.raises(ContentError, match="not an HDF5 file"):
+        Store(manifest, (), [origin]).get(Key("recording", (7,)))
+    assert visible(folder) == []
+
+
 # Drops, kills and races ------------------------------------------------------------------------
 
 
