@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from project_cache.errors import ProjectCacheError
     from project_cache.manifest.keys import Key
     from project_cache.manifest.model import Manifest
+    from project_cache.raw_projects import get_sessions
     from project_cache.sessions.base import Session
     from project_cache.sessions.behavior import BehaviorSession
     from project_cache.sessions.behavior_ecephys import BehaviorEcephysSession
+    from project_cache.sessions.dynamic_routing import DynamicRoutingSession
     from project_cache.sessions.ecephys import EcephysSession
 
 _HOME = {
@@ -33,12 +35,15 @@ _HOME = {
     "Session": "project_cache.sessions.base",
     "BehaviorSession": "project_cache.sessions.behavior",
     "BehaviorEcephysSession": "project_cache.sessions.behavior_ecephys",
+    "DynamicRoutingSession": "project_cache.sessions.dynamic_routing",
     "EcephysSession": "project_cache.sessions.ecephys",
+    "get_sessions": "project_cache.raw_projects",
 }
 
 __all__ = [
     "BehaviorEcephysSession",
     "BehaviorSession",
+    "DynamicRoutingSession",
     "EcephysProjectCache",
     "EcephysSession",
     "Key",
@@ -47,6 +52,7 @@ __all__ = [
     "ProjectCacheError",
     "Session",
     "__version__",
+    "get_sessions",
 ]
 
 

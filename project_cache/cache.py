@@ -19,6 +19,7 @@ from project_cache.errors import (
     ProjectCacheError,
     UnknownObjectError,
 )
+from project_cache.housekeeping import KeepsHouse
 from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
 from project_cache.projects import (
@@ -31,7 +32,7 @@ from project_cache.projects import (
     warehouse_sources,
 )
 from project_cache.sources.base import Progress, Source
-from project_cache.store.store import Store, Verdict
+from project_cache.store.store import Store
 from project_cache.tables.columns import (
     SUPPRESS_FROM_CHANNELS,
     SUPPRESS_FROM_PROBES,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from project_cache.display.html import Summary
+    from project_cache.raw_projects import RawProjectCache
     from project_cache.tables.tables import Tables
 
 __all__ = ["EcephysProjectCache", "ProjectCache", "cache_dir"]
@@ -55,10 +57,11 @@ SESSION_CLASSES = {
     "EcephysSession": "project_cache.sessions.ecephys",
     "BehaviorSession": "project_cache.sessions.behavior",
     "BehaviorEcephysSession": "project_cache.sessions.behavior_ecephys",
+    "DynamicRoutingSession": "project_cache.sessions.dynamic_routing",
 }
 
 
-class ProjectCache:
+class ProjectCache(KeepsHouse):
     """A project of recording sessions in a local folder, which is filled as things are asked for.
 
     The constructors are :meth:`open`, :meth:`from_warehouse`, :meth:`fixed` and :meth:`from_directory`; calling
@@ -302,6 +305,28 @@ class ProjectCache:
         self._setup(found, sources=[DirectorySource(found.at(existing(directory)))], **options)
         return self
 
+    @classmethod
+    def from_raw(
+        cls, root: Any = None, *, registry: Any = None, cache_dir: Any = None, **options: Any
+    ) -> RawProjectCache:
+        """Return a cache of raw recordings, whose sessions are built when they are asked for.
+
+        Parameters
+        ----------
+        root : path-like, or sequence of them, optional
+            Folders or S3 prefixes in which raw folders lie; by default those in ``PROJECT_CACHE_RAW``.
+        registry : path-like, optional
+            The project's registry of sessions (YAML).
+        cache_dir : path-like, optional
+            Where built things go; by default ``PROJECT_CACHE_DIR``, or the user's cache folder.
+        **options
+            ``raw``, ``given``, ``layers``, ``progress``, ``lock_timeout``: see
+            :class:`~project_cache.raw_projects.RawProjectCache`.
+        """
+        from project_cache.raw_projects import RawProjectCache
+
+        return RawProjectCache(root, registry=registry, cache_dir=cache_dir, **options)
+
     # Tables ------------------------------------------------------------------------------------
 
     @property
@@ -540,13 +565,6 @@ class ProjectCache:
                 key = Key("probe_lfp_nwb", (session_id, probe_id))
                 found[key] = self.store.get(key)
         return found
-
-    def verify(self, keys: Iterable[Key] | None = None, *, workers: int | None = None) -> list[Verdict]:
-        """Read every byte of what is there and compare the digests; see :meth:`Store.verify`."""
-        from project_cache.display.progress import bar
-
-        with bar("verify", unit="file", show=self.progress) as progress:
-            return self.store.verify(keys, workers=workers, progress=progress)
 
     # Around ------------------------------------------------------------------------------------
 

@@ -21,14 +21,18 @@ and what to do about it::
     │   ├── ServerError                         an HTTP status that says no; has ``.status``
     │   ├── ContentError                        the server sent something else than was asked for
     │   └── WarehouseError (RuntimeError)       the warehouse's own word that a query failed
-    └── NWBError (ValueError)
-        ├── NotNWBError                         not HDF5, or not NWB 2
-        └── MissingDataError (AttributeError, KeyError)  this recording has no such data
+    ├── NWBError (ValueError)
+    │   ├── NotNWBError                         not HDF5, or not NWB 2
+    │   └── MissingDataError (AttributeError, KeyError)  this recording has no such data
+    │       └── ComponentUnavailable            … and no build could give it: it was not recorded, or not sorted
+    └── BuildError (RuntimeError)               a session could not be built from its raw files
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "BuildError",
+    "ComponentUnavailable",
     "ConfigurationError",
     "ContentError",
     "CorruptObjectError",
@@ -152,3 +156,11 @@ class NotNWBError(NWBError):
 
 class MissingDataError(NWBError, AttributeError, KeyError):
     """The recording has no such data (no eye tracking, no units, …)."""
+
+
+class ComponentUnavailable(MissingDataError):  # noqa: N818 - the name that users of such sessions know
+    """A recording cannot have this component: what it is made from was not recorded, or is not here."""
+
+
+class BuildError(ProjectCacheError, RuntimeError):
+    """A session could not be built from its raw files; the text says which part of it, and why."""

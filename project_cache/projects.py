@@ -10,6 +10,7 @@ from pathlib import Path
 
 from project_cache.errors import ConfigurationError, ManifestError, StoreError
 from project_cache.manifest.allen import VERSIONS
+from project_cache.manifest.folders import cache_dir
 from project_cache.manifest.layout import absolute
 from project_cache.manifest.model import Manifest, SourceEntry
 from project_cache.manifest.schema import shipped, shipped_manifest
@@ -29,20 +30,6 @@ __all__ = [
 NEWEST = VERSIONS[-1]
 #: the project that AllenSDK's EcephysProjectCache is about
 VISUAL_CODING = "visual-coding-neuropixels"
-
-
-def cache_dir() -> Path:
-    """Return the folder in which each project has one of its own.
-
-    ``PROJECT_CACHE_DIR``, or else the user's cache folder of the platform (on Linux ``$XDG_CACHE_HOME`` or
-    ``~/.cache``, then ``project_cache``). Nothing is made.
-    """
-    given = os.environ.get("PROJECT_CACHE_DIR")
-    if given:
-        return absolute(given)
-    import platformdirs
-
-    return platformdirs.user_cache_path("project_cache", appauthor=False)
 
 
 def named(project: str | Path) -> Manifest:

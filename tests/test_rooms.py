@@ -17,13 +17,13 @@ FLOORS = [
     {"analysis", "nwb", "raw", "display"},
     {"build"},
     {"sessions"},
-    {"cache", "projects", "publish"},
+    {"cache", "projects", "publish", "raw_projects", "housekeeping"},
     {"cli", "cluster", "testing", "visualization"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {
     "pynwb", "hdmf", "ndx_events", "xarray", "pyarrow", "boto3", "botocore", "matplotlib", "dask", "requests", "tqdm",
-    "jsonschema", "pynapple", "scipy", "tifffile",
+    "jsonschema", "pynapple", "scipy", "tifffile", "zarr", "probeinterface", "yaml", "av",
 }  # fmt: skip
 
 

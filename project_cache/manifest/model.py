@@ -73,6 +73,10 @@ class Manifest:
         Where objects come from, in order.
     objects : Objects
         What is known about single objects.
+    raw_roots : tuple of str
+        Of a project whose sessions are built: where raw recordings lie.
+    registry : str or None
+        … and the registry of its sessions.
     """
 
     project: str
@@ -85,6 +89,8 @@ class Manifest:
     objects: Objects = field(default_factory=Objects)
     description: str = ""
     allen: bool = False
+    raw_roots: tuple[str, ...] = ()
+    registry: str | None = None
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -243,6 +249,9 @@ class Manifest:
             data["description"] = self.description
         data["session_class"] = self.session_class
         data["layout"] = dict(self._templates())
+        if self.raw_roots or self.registry:
+            raw = {"roots": list(self.raw_roots), "registry": self.registry}
+            data["raw"] = {name: value for name, value in raw.items() if value}
         if self.sources:
             data["sources"] = [
                 {k: v for k, v in dataclasses.asdict(source).items() if v} for source in self.sources
@@ -316,7 +325,16 @@ def _own(data: object, origin: str, folder: Path, *, path: Path | None, trusted:
         sources=sources,
         objects=objects,
         description=data.get("description", ""),
+        raw_roots=tuple(_raw(data, "roots", (), path)),
+        registry=next(iter(_raw(data, "registry", None, path)), None),
     )
+
+
+def _raw(data: dict[str, Any], name: str, default: Any, path: Path | None) -> Iterator[str]:
+    """Yield places of raw recordings; those that are no addresses are taken from the manifest's folder."""
+    said = data.get("raw", {}).get(name, default)
+    for each in [said] if isinstance(said, str) else said or ():
+        yield each if "://" in each or path is None else str(absolute(path.parent / each))
 
 
 class _Fixed(Mapping[Key, str]):

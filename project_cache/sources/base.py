@@ -33,12 +33,15 @@ class Filled:
         The ETag, version or date that the origin gave them.
     digest : str or None
         The digest that the origin promised (``"sha256:…"``), where it did.
+    recipe : str or None
+        Of something that was built: what went into it, as JSON. Kept in the receipt.
     """
 
     origin: str
     size: int | None = None
     validator: str | None = None
     digest: str | None = None
+    recipe: str | None = None
 
 
 @runtime_checkable

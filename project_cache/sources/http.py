@@ -15,7 +15,7 @@ from project_cache.transfer.download import download
 from project_cache.transfer.retry import Clock, Policy
 from project_cache.transfer.transport import Transport, WebTransport
 
-__all__ = ["HttpSource"]
+__all__ = ["HttpSource", "below", "expected"]
 
 _BINARY = (".nwb", ".h5", ".hdf5", ".npy", ".npz", ".tif", ".tiff", ".parquet", ".zip")
 _TABLES = (".csv", ".tsv", ".txt")
@@ -92,9 +92,7 @@ class HttpSource:
         path = self._path_of(key)
         if path is None:
             raise MissingObjectError(f"{self.name} has no {key}.")
-        steps = path.replace("\\", "/").split("/")
-        if not path or any(step in ("", ".", "..") for step in steps):
-            raise ConfigurationError(f"{self.name}: {path!r} is not a path below the source's address.")
+        steps = below(path, self.name)
         folder = self._base.path.rstrip("/")
         return urlunsplit(self._base._replace(path=f"{folder}/{quote('/'.join(steps))}"))
 
@@ -128,6 +126,25 @@ class HttpSource:
                 raise MissingObjectError(
                     f"{self.name} does not have {key}: {redacted(url)} answered {error.status}{also}."
                 ) from error
+
+
+def below(path: str, name: str) -> list[str]:
+    """Return the steps of a path below a source's address.
+
+    Raises
+    ------
+    ConfigurationError
+        It is empty, or leads elsewhere.
+
+    Examples
+    --------
+    >>> below("session_1/session_1.nwb", "bucket")
+    ['session_1', 'session_1.nwb']
+    """
+    steps = path.replace("\\", "/").split("/")
+    if not path or any(step in ("", ".", "..") for step in steps):
+        raise ConfigurationError(f"{name}: {path!r} is not a path below the source's address.")
+    return steps
 
 
 def expected(url: str) -> Expect:

@@ -1,107 +1,60 @@
 """Parts: unfinished objects, under a name of their own, with a journal of what they hold.
 
 A part belongs to one process. When that process dies, another may *claim* the part by renaming it (one
-wins, without any lock) and go on where the journal says that bytes are safely on the disk.
+wins, without any lock) and go on with what the journal lists. The journal has a digest for every stretch of
+bytes, so nothing is taken on trust, and nothing has to wait for the disk: what a power cut has spoilt does
+not match, and only that is fetched again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+import io
 import os
 import socket
+import threading
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Protocol, Self, cast
 
 from project_cache.errors import ConfigurationError
-from project_cache.files import atomic_write, hidden, new_hasher, room_for, translated
+from project_cache.files import hidden, new_hasher, room_for, translated
+from project_cache.store.journal import ABANDONED_S, Extent, Journal
 
-__all__ = ["Journal", "Part", "orphans", "owners", "sweep"]
+__all__ = ["Extent", "Journal", "Part", "orphans", "owners", "sweep"]
 
-CHECKPOINT_BYTES = 128 << 20
-HEARTBEAT_S = 30.0
-#: a part of another machine that has been silent for so long is taken to be abandoned
-ABANDONED_S = 600.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Journal:
-    """What a part holds and who fills it; the JSON file beside it.
-
-    Attributes
-    ----------
-    origin : str
-        Where the bytes come from.
-    validator : str or None
-        The ETag or version that all of them belong to. Without one nothing can be resumed.
-    size : int or None
-        How many there are to be.
-    durable : int
-        How many, from the first on, are known to be on the disk.
-    host, pid : str, int
-        The process that fills it.
-    """
-
-    origin: str = ""
-    validator: str | None = None
-    size: int | None = None
-    durable: int = 0
-    host: str = dataclasses.field(default_factory=socket.gethostname)
-    pid: int = dataclasses.field(default_factory=os.getpid)
-
-    @classmethod
-    def read(cls, path: Path) -> Journal | None:
-        """Return the journal at ``path``, or None where there is none that makes sense."""
-        try:
-            data = json.loads(path.read_text("utf-8"))
-            return cls(
-                origin=str(data["origin"]),
-                validator=None if data["validator"] is None else str(data["validator"]),
-                size=None if data["size"] is None else int(data["size"]),
-                durable=int(data["durable"]),
-                host=str(data["host"]),
-                pid=int(data["pid"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def write(self, path: Path) -> None:
-        """Put it at ``path``, whole."""
-        with atomic_write(path, durable=False) as temporary:
-            temporary.write_text(json.dumps(dataclasses.asdict(self)), "utf-8")
-
-    def abandoned(self, last_sign: float, now: float) -> bool:
-        """Return whether the process that filled it is gone, as far as can be told."""
-        if not self.pid:
-            return True  # let go of on purpose
-        if now - last_sign > ABANDONED_S:
-            return True
-        return self.host == socket.gethostname() and not _alive(self.pid)
+#: the bytes that one digest of the journal stands for, at the most, where they come one after another
+EXTENT_BYTES = 8 << 20
+CHECKPOINT_BYTES = 32 << 20
+CHECKPOINT_S = 1.0
+_BLOCK = 1 << 20
 
 
-def _alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return True
-    if os.name != "posix":
-        return True  # asking would end it on Windows; its silence will tell
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+class _Hasher(Protocol):
+    """What hashlib's and blake3's objects have in common."""
+
+    def update(self, data: bytes | memoryview, /) -> object: ...
+
+    def hexdigest(self) -> str: ...
+
+    def copy(self) -> Self: ...
+
+
+def _hasher(algorithm: str) -> _Hasher:
+    return cast(_Hasher, new_hasher(algorithm))
 
 
 class Part:
     """An unfinished object that a source fills.
 
-    A source either streams (:meth:`restart`, then :meth:`write` until done; after a drop it goes on at
-    :attr:`position`), or has some library write to :attr:`path` and then calls :meth:`written`.
+    A source streams (:meth:`restart`, then :meth:`write` until done; after a drop it goes on at
+    :attr:`position`); or it puts stretches wherever they belong (:meth:`put`, :meth:`add`), from several
+    threads if it likes, and has them taken in from the front (:meth:`advance`); or it has some library write
+    to :attr:`path` and then calls :meth:`written`.
 
     Parameters
     ----------
@@ -115,9 +68,9 @@ class Part:
     path : pathlib.Path
         The part's own name.
     position : int
-        How many bytes it holds.
+        How many bytes it holds, from the first on, that are in the digest already.
     journal : Journal
-        Origin, validator and size of those bytes.
+        Origin, validator and size of its bytes.
     """
 
     def __init__(self, final: Path, *, algorithm: str = "blake3") -> None:
@@ -128,8 +81,15 @@ class Part:
         self.journal = Journal()
         self.position = 0
         self._journal_path = hidden(final, f"{self.token}.journal")
-        self._hasher = new_hasher(algorithm)
-        self._file: BinaryIO | None = None
+        self._hasher = _hasher(algorithm)
+        self._file: io.FileIO | None = None
+        #: the stretches that are done, by their first byte
+        self._extents: dict[int, Extent] = {}
+        #: the stretch that is being streamed: from here to the position
+        self._stretch = 0
+        self._stretch_hasher = _hasher("blake3")
+        #: between the threads that put bytes and the one that closes: a closed file's number may be another's
+        self._guard = threading.Lock()
         self._since_checkpoint = 0
         self._last_sign = 0.0
 
@@ -143,12 +103,16 @@ class Part:
 
     @classmethod
     def claim(cls, final: Path, *, algorithm: str = "blake3") -> Part:
-        """Return a part for ``final``: an abandoned one that can be resumed, or else a new one."""
+        """Return a part for ``final``: an abandoned one that can be resumed, or else a new one.
+
+        Its bytes from the first on are read once, to go on with the digest; those after a gap are read when the
+        gap is closed.
+        """
         part = cls(final, algorithm=algorithm)
         found: list[tuple[int, Path, Path, Journal]] = []
         for path, journal_path, journal in orphans(final):
-            if journal is not None and journal.validator and journal.durable:
-                found.append((journal.durable, path, journal_path, journal))
+            if journal is not None and journal.validator and journal.held:
+                found.append((journal.held, path, journal_path, journal))
         for _, path, journal_path, journal in sorted(found, key=lambda f: -f[0]):
             # Its own journal first: at no instant is there a part that nobody can be asked about.
             part.journal = dataclasses.replace(journal, host=socket.gethostname(), pid=os.getpid())
@@ -167,17 +131,14 @@ class Part:
 
     def _take_over(self) -> None:
         with translated(self.path):
-            file = self.path.open("r+b")
-            file.seek(0, os.SEEK_END)
-            durable = min(self.journal.durable, file.tell())
-            file.truncate(durable)
-            file.seek(0)
-            while block := file.read(8 << 20):
-                self._hasher.update(block)
-        self._file = file
-        self.position = durable
-        self.journal = dataclasses.replace(self.journal, durable=durable)
-        self._last_sign = time.monotonic()
+            self._file = self.path.open("r+b", buffering=0)
+            there = os.fstat(self._file.fileno()).st_size
+            extents = [extent for extent in self.journal.extents if extent.end <= there]
+            self._file.truncate(max((extent.end for extent in extents), default=0))
+        self._extents = {extent.start: extent for extent in extents}
+        while self.advance():
+            pass
+        self.checkpoint()
 
     def restart(self, *, origin: str, validator: str | None = None, size: int | None = None) -> None:
         """Let go of all bytes and begin anew, in a new file.
@@ -189,35 +150,136 @@ class Part:
         if size is not None:
             room_for(self.path.parent, size)
         self.position = 0
-        self._hasher = new_hasher(self.algorithm)
+        self._hasher = _hasher(self.algorithm)
+        self._extents = {}
+        self._begin_stretch()
         self.journal = Journal(origin=origin, validator=validator, size=size)
         self.journal.write(self._journal_path)
         with translated(self.path):
             self.path.unlink(missing_ok=True)
-            self._file = self.path.open("xb")
+            self._file = self.path.open("x+b", buffering=0)
         self._since_checkpoint = 0
         self._last_sign = time.monotonic()
 
+    # One after another -------------------------------------------------------------------------
+
     def write(self, data: bytes | memoryview) -> None:
         """Add bytes at :attr:`position`."""
-        if self._file is None:
-            raise ConfigurationError(f"{self.path} is not open: restart() comes first.")
-        with translated(self.path):
-            self._file.write(data)
+        self.put(self.position, data)
         self._hasher.update(data)
-        self.position += len(data)
+        rest = memoryview(data)
+        while len(rest):
+            room = self._stretch + EXTENT_BYTES - self.position
+            self._stretch_hasher.update(rest[:room])
+            self.position += len(rest[:room])
+            if len(rest) >= room:
+                self._end_stretch()
+            rest = rest[room:]
         self._since_checkpoint += len(data)
-        if self._since_checkpoint >= CHECKPOINT_BYTES or time.monotonic() - self._last_sign > HEARTBEAT_S:
+        if self._since_checkpoint >= CHECKPOINT_BYTES or time.monotonic() - self._last_sign > CHECKPOINT_S:
             self.checkpoint()
 
-    def checkpoint(self) -> None:
-        """Bring what was written to the disk, and say so in the journal."""
+    def _begin_stretch(self) -> None:
+        self._stretch, self._stretch_hasher = self.position, _hasher("blake3")
+
+    def _end_stretch(self) -> None:
+        if self._stretch < self.position:
+            self.add(Extent(self._stretch, self.position, self._stretch_hasher.hexdigest()))
+        self._begin_stretch()
+
+    # In any order ------------------------------------------------------------------------------
+
+    def spread(self) -> None:
+        """Give the file its full length, so that :meth:`put` may begin anywhere.
+
+        The length and not the blocks: where a file system cannot reserve blocks, asking for them writes them all.
+        """
+        if self._file is None or self.journal.size is None:
+            raise ConfigurationError(
+                f"{self.path} is not open, or nobody knows its size: restart() comes first."
+            )
+        self._end_stretch()
+        with translated(self.path):
+            self._file.truncate(self.journal.size)
+
+    def put(self, start: int, data: bytes | memoryview) -> None:
+        """Write bytes where they belong; they count when :meth:`add` has named their digest."""
+        rest = memoryview(data)
+        with self._guard, translated(self.path):
+            if self._file is None:
+                raise ConfigurationError(f"{self.path} is not open: restart() comes first.")
+            while len(rest):
+                self._file.seek(start)
+                # a raw file writes as much as it can, which may be less
+                done = self._file.write(rest)
+                start, rest = start + done, rest[done:]
+
+    def add(self, extent: Extent) -> None:
+        """Take note of bytes that have been put."""
+        with self._guard:
+            self._extents[extent.start] = extent
+
+    def advance(self) -> bool:
+        """Take in the next stretch at the front, if it has arrived; return whether there may be more to take in.
+
+        It is read back from the operating system's memory, mostly, and compared with its own digest; one that
+        does not match is let go of, so that it is among the :meth:`gaps` again.
+        """
+        with self._guard:
+            extent = self._extents.get(self.position)
+        if extent is None or self._file is None:
+            return False
+        hasher, whole = _hasher("blake3"), self._hasher.copy()
+        at = extent.start
+        while at < extent.end:
+            with self._guard, translated(self.path):
+                self._file.seek(at)
+                block = self._file.read(min(_BLOCK, extent.end - at))
+            if not block:
+                break
+            hasher.update(block)
+            whole.update(block)
+            at += len(block)
+        if at != extent.end or hasher.hexdigest() != extent.digest:
+            with self._guard:
+                del self._extents[extent.start]
+            return False
+        self._hasher, self.position = whole, extent.end
+        self._begin_stretch()
+        return True
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Return what is still to come, as first byte and byte after the last; needs the size."""
+        found, at = [], 0
+        for extent in self._listed():
+            if extent.start > at:
+                found.append((at, extent.start))
+            at = extent.end
+        if self.journal.size is not None and at < self.journal.size:
+            found.append((at, self.journal.size))
+        return found
+
+    @property
+    def held(self) -> int:
+        """How many bytes have arrived in all."""
+        return sum(extent.end - extent.start for extent in self._listed())
+
+    def _listed(self) -> list[Extent]:
+        with self._guard:
+            extents = sorted(self._extents.values(), key=lambda extent: extent.start)
+        if self._stretch < self.position:
+            extents.append(Extent(self._stretch, self.position, self._stretch_hasher.hexdigest()))
+            extents.sort(key=lambda extent: extent.start)
+        return extents
+
+    # Keeping -----------------------------------------------------------------------------------
+
+    def checkpoint(self, unfinished: Iterable[Extent] = ()) -> None:
+        """Say in the journal what has arrived; and what of stretches that are still being put."""
         if self._file is None:
             return
-        with translated(self.path):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        self.journal = dataclasses.replace(self.journal, durable=self.position)
+        extents = sorted([*self._listed(), *unfinished], key=lambda extent: extent.start)
+        self.journal = dataclasses.replace(self.journal, extents=tuple(extents))
         self.journal.write(self._journal_path)
         self._since_checkpoint = 0
         self._last_sign = time.monotonic()
@@ -225,25 +287,28 @@ class Part:
     def written(self, *, origin: str = "", validator: str | None = None) -> None:
         """Take stock of what a library has written to :attr:`path`."""
         self.close()
-        self._hasher = new_hasher(self.algorithm)
+        self._hasher = _hasher(self.algorithm)
         self.position = 0
         with self.path.open("rb") as file:
             while block := file.read(8 << 20):
                 self._hasher.update(block)
                 self.position += len(block)
+        self._extents = {}
+        self._begin_stretch()
         self.journal = dataclasses.replace(
-            self.journal, origin=origin or self.journal.origin, validator=validator
+            self.journal, origin=origin or self.journal.origin, validator=validator, extents=()
         )
 
     @property
     def digest(self) -> str:
-        """The digest of the bytes so far, as ``"blake3:…"``."""
+        """The digest of the bytes up to :attr:`position`, as ``"blake3:…"``."""
         return f"{self.algorithm}:{self._hasher.hexdigest()}"
 
     def close(self) -> None:
         """Close the file; what it holds stays."""
-        if self._file is not None:
+        with self._guard:
             file, self._file = self._file, None
+        if file is not None:
             with translated(self.path):
                 file.close()
 
@@ -312,7 +377,9 @@ def owners(final: Path) -> list[tuple[Journal, int]]:
         journal = Journal.read(path.with_suffix(".journal"))
         with contextlib.suppress(OSError):
             if journal is not None:
-                found.append((journal, path.stat().st_size))
+                size = path.stat().st_size
+                # a part that is filled in any order has its full length from the first byte on
+                found.append((journal, journal.held if size == journal.size else size))
     return found
 
 

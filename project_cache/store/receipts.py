@@ -40,6 +40,8 @@ class Receipt:
         Where they came from.
     verified : str
         When, ISO 8601.
+    recipe : str or None
+        Of something that was built: what went into it, as JSON.
     """
 
     key: str
@@ -49,6 +51,7 @@ class Receipt:
     validator: str | None = None
     origin: str = ""
     verified: str = ""
+    recipe: str | None = None
 
     @staticmethod
     def path_for(path: Path) -> Path:
@@ -68,18 +71,25 @@ class Receipt:
                 validator=data.get("validator"),
                 origin=str(data.get("origin", "")),
                 verified=str(data.get("verified", "")),
+                recipe=data.get("recipe"),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     @classmethod
     def of(
-        cls, path: Path, key: object, digest: str, validator: str | None = None, origin: str = ""
+        cls,
+        path: Path,
+        key: object,
+        digest: str,
+        validator: str | None = None,
+        origin: str = "",
+        recipe: str | None = None,
     ) -> Receipt:
         """Return a receipt for a file as it is now."""
         status = path.stat()
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(str(key), status.st_size, status.st_mtime_ns, digest, validator, origin, now)
+        return cls(str(key), status.st_size, status.st_mtime_ns, digest, validator, origin, now, recipe)
 
     def write(self, path: Path) -> None:
         """Put it beside a file; a folder that cannot be written to goes without."""

@@ -28,6 +28,7 @@ from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
 from project_cache.sources.base import Filled, Progress, Source, silent
 from project_cache.store.check import check_format
+from project_cache.store.keeping import used
 from project_cache.store.locks import object_lock
 from project_cache.store.part import Part, sweep
 from project_cache.store.receipts import Receipt
@@ -145,6 +146,7 @@ class Store:
             self._known.pop(key, None)
         found, _ = self._find(key)
         if found is not None:
+            used(found)
             return found
         # One thread of this process at a time: file locks are between processes.
         with self._lock_of(key):
@@ -272,7 +274,9 @@ class Store:
             part.close()
             self._verify_part(key, part, filled)
             # The receipt first: a crash in between leaves one that does not fit, never a file that it slanders.
-            Receipt.of(part.path, key, part.digest, filled.validator, filled.origin).write(final)
+            Receipt.of(
+                part.path, key, part.digest, filled.validator, filled.origin, filled.recipe
+            ).write(final)
             publish(part.path, final)
         except BaseException:
             part.discard()
@@ -405,12 +409,32 @@ class Store:
         if path == self.manifest.locate(key) and (
             receipt is None or not receipt.fits(status.st_size, status.st_mtime_ns)
         ):
-            Receipt.of(
-                path, key, found, receipt.validator if receipt else None, receipt.origin if receipt else ""
-            ).write(path)
+            old = receipt or Receipt(str(key), 0, 0, "")
+            Receipt.of(path, key, found, old.validator, old.origin, old.recipe).write(path)
         return Verdict(
             key, path, "good" if expected else "seen", "" if expected else "no digest was known until now"
         )
+
+    def renew(self, key: Key) -> Path:
+        """Return the path of an object that was fetched anew, whatever lies there; that stays until the new one is whole.
+
+        Raises
+        ------
+        MissingObjectError
+            No source has it (:class:`~project_cache.errors.OfflineError`: none may be asked). What lies there stays.
+        """
+        sources = self._sources_for(key)
+        usable = [source for source in sources if not (self.offline and source.remote)]
+        if not usable:
+            self._give_up(key, [], sources)
+        final = self.manifest.locate(key)
+        make_folder(final.parent)
+        with self._lock_of(key), object_lock(final, str(key), timeout=self.lock_timeout):
+            return self._fill(key, final, usable)
+
+    def obtainable(self, key: Key) -> bool:
+        """Return whether some source may have the object, were it gone."""
+        return any(source.has(key) for source in self.sources)
 
     def discard(self, key: Key) -> None:
         """Remove an object and its receipt from the layer that is written to."""

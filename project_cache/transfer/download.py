@@ -1,4 +1,4 @@
-"""Fetching one object over HTTP: resumed, checked, and in the end whole or one clear error."""
+"""Fetching one object: resumed, checked, over as many connections as help; in the end whole, or one clear error."""
 
 from __future__ import annotations
 
@@ -15,11 +15,23 @@ from project_cache.errors import (
     TransferTimeoutError,
 )
 from project_cache.sources.base import Filled, Progress, silent
-from project_cache.store.part import Journal
+from project_cache.store.journal import Journal
+from project_cache.store.part import Part
 from project_cache.transfer.address import redacted
 from project_cache.transfer.content import HEAD, Corrupt, Expect, complaint, decoded
-from project_cache.transfer.plan import Again, Asked, Continue, Fail, judge, next_request
-from project_cache.transfer.retry import Budget, Clock, Policy
+from project_cache.transfer.parallel import Crew, Stream
+from project_cache.transfer.pieces import Pulse
+from project_cache.transfer.plan import (
+    Again,
+    Asked,
+    Continue,
+    Fail,
+    judge,
+    next_request,
+    resumable,
+    strong_etag,
+)
+from project_cache.transfer.retry import Budget, Clock, Limiter, Policy
 from project_cache.transfer.transport import Dropped, Transport
 
 __all__ = ["Sink", "download", "read"]
@@ -57,8 +69,10 @@ def download(
 ) -> Filled:
     """Return what was fetched into ``part``: all bytes of one version of the object at ``url``.
 
-    A part that holds the beginning of that version already is continued. After a drop the rest is asked for
-    with Range and If-Range, bound to a strong ETag; an object that has none, or another by now, begins anew.
+    A part that holds bytes of that version already is continued. After a drop the rest is asked for with Range
+    and If-Range (If-Match of S3), bound to a strong ETag; an object that has none, or another by now, begins
+    anew. It begins as one stream; where the line is what is waited for, further connections fetch the rest in
+    pieces (:mod:`project_cache.transfer.parallel`).
 
     Parameters
     ----------
@@ -90,19 +104,34 @@ def download(
     """
     policy, clock = policy or Policy(), clock or Clock()
     origin = redacted(url)
-    budget = Budget(policy, clock, next_request(part.journal, part.position, origin).start)
+    begun = next_request(part.journal, part.position, origin).start
+    budget = Budget(policy, clock, begun)
+    request = _Request(
+        url,
+        origin,
+        expect,
+        headers or {},
+        transport,
+        progress,
+        budget,
+        Limiter(policy.bytes_per_second, clock),
+    )
     fresh = False
     try:
         while True:
-            asked = Asked() if fresh else next_request(part.journal, part.position, origin)
+            asked = (
+                Asked() if fresh else next_request(part.journal, part.position, origin, transport.condition)
+            )
             if asked.nothing:
                 return Filled(origin, size=part.journal.size, validator=part.journal.validator)
-            budget.requests += 1
             before = part.journal
-            transfer = _Request(url, origin, asked, expect, {**(headers or {}), **asked.headers})
-            outcome = _one_request(transfer, part, transport, progress, budget)
+            if not fresh and isinstance(part, Part) and _has_holes(part, origin):
+                outcome = _together(request, part)
+            else:
+                outcome = _one_stream(request, asked, part)
             if isinstance(outcome, Filled):
                 return outcome
+            request.alone = request.alone or outcome.kind == "whole"
             fresh = outcome.fresh or (fresh and part.journal is before)
             if not budget.failed():
                 raise _given_up(outcome, origin, part, budget)
@@ -113,6 +142,11 @@ def download(
         with contextlib.suppress(StoreError, OSError):
             part.checkpoint()
         raise
+
+
+def _has_holes(part: Part, origin: str) -> bool:
+    """Return whether bytes are there that do not follow the others."""
+    return part.held > part.position and part.journal.size is not None and resumable(part.journal, origin)
 
 
 def read(
@@ -154,31 +188,56 @@ class _Memory:
         """Nothing here outlives the process."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class _Request:
     url: str
     origin: str
-    asked: Asked
     expect: Expect
     headers: Mapping[str, str]
+    transport: Transport
+    progress: Progress
+    budget: Budget
+    limiter: Limiter
+    #: whether a single connection is all that there may be
+    alone: bool = False
 
 
-def _one_request(
-    request: _Request, part: Sink, transport: Transport, progress: Progress, budget: Budget
-) -> Filled | Again:
-    """Return what one request brought: the object, whole, or why to ask again."""
+def _together(request: _Request, part: Part, stream: Stream | None = None) -> Filled | Again:
+    """Return what several connections brought: the object, whole, or why to ask again."""
+    crew = Crew(
+        request.url,
+        part,
+        transport=request.transport,
+        headers=request.headers,
+        progress=request.progress,
+        budget=request.budget,
+        limiter=request.limiter,
+    )
+    outcome = crew.run(stream)
+    if isinstance(outcome, Fail):
+        raise _refused(outcome, request.origin)
+    if outcome is not None:
+        return outcome
+    return Filled(request.origin, size=part.journal.size, validator=part.journal.validator)
+
+
+def _one_stream(request: _Request, asked: Asked, part: Sink) -> Filled | Again:
+    """Return what one request brought (others may have helped it): the object, whole, or why to ask again."""
     size: int | None
     until: int | None
-    try:
-        with contextlib.closing(transport.get(request.url, request.headers)) as answer:
-            verdict = judge(answer.status, answer.headers, request.asked)
+    request.budget.requests += 1
+    with contextlib.ExitStack() as open_answers:
+        try:
+            answer = request.transport.get(request.url, {**request.headers, **asked.headers})
+            open_answers.callback(answer.close)
+            verdict = judge(answer.status, answer.headers, asked)
             if isinstance(verdict, Fail):
                 raise _refused(verdict, request.origin)
             if isinstance(verdict, Again):
                 return verdict
             blocks = answer.blocks()
             if isinstance(verdict, Continue):
-                size, until, given = verdict.size, verdict.until, request.asked.validator
+                size, until, given = verdict.size, verdict.until, asked.validator
             else:
                 if verdict.encoding:
                     blocks = decoded(blocks, verdict.encoding)
@@ -188,25 +247,68 @@ def _one_request(
                 _check_head(head, request)  # before anything that is here already is let go
                 part.restart(origin=request.origin, validator=verdict.validator, size=size)
                 blocks = _joined(head, blocks)
-            progress(part.position, size)
-            for block in blocks:
-                if until is not None and part.position + len(block) > until:
-                    raise ContentError(
-                        f"{request.origin} sent more bytes than the {until} that it promised. Nothing was "
-                        f"stored of it; tell those who run the server, or use another source."
-                    )
-                part.write(block)
-                progress(part.position, size)
-                budget.advanced(part.position)
-                if budget.overdue:
-                    return Again("it came too slowly", kind="timeout")
-    except Dropped as drop:
-        return Again(str(drop), kind="timeout" if drop.timeout else "dropped")
-    except Corrupt as error:
-        return Again(str(error), kind="content")
+            request.progress(part.position, size)
+            pulse = None
+            if isinstance(part, Part) and until == size and _divisible(request, part, answer.headers):
+                pulse = Pulse(request.budget.clock.now())
+            again = _received(request, part, blocks, until, size, pulse)
+            if again is not None and again.kind == "split" and isinstance(part, Part):
+                open_answers.pop_all()  # the crew closes it
+                return _together(request, part, Stream(answer, blocks))
+            if again is not None:
+                return again
+        except Dropped as drop:
+            return Again(str(drop), kind="timeout" if drop.timeout else "dropped")
+        except Corrupt as error:
+            return Again(str(error), kind="content")
     if size is not None and part.position < size:
         return Again("the connection ended early")
     return Filled(request.origin, size=size, validator=given)
+
+
+def _divisible(request: _Request, part: Part, headers: Mapping[str, str]) -> bool:
+    """Return whether several connections could share what is left of an object."""
+    policy, size = request.budget.policy, part.journal.size
+    return (
+        not request.alone
+        and policy.connections > 1
+        and size is not None
+        and size - part.position >= 2 * policy.part_bytes
+        and strong_etag(part.journal.validator) is not None
+        and headers.get("accept-ranges", "").strip().lower() != "none"
+    )
+
+
+def _received(
+    request: _Request,
+    part: Sink,
+    blocks: Iterator[bytes],
+    until: int | None,
+    size: int | None,
+    pulse: Pulse | None,
+) -> Again | None:
+    """Write what comes; return None at its end, or why it is left before that."""
+    now = request.budget.clock.now
+    waiting = 0.0 if pulse is None else now()
+    for block in blocks:
+        if pulse is not None:
+            pulse.beat(len(block), now() - waiting)
+        if until is not None and part.position + len(block) > until:
+            raise ContentError(
+                f"{request.origin} sent more bytes than the {until} that it promised. Nothing was "
+                f"stored of it; tell those who run the server, or use another source."
+            )
+        part.write(block)
+        request.progress(part.position, size)
+        request.budget.advanced(part.position)
+        if request.budget.overdue:
+            return Again("it came too slowly", kind="timeout")
+        request.limiter.took(len(block))
+        if pulse is not None and size is not None:
+            waiting = now()
+            if pulse.says_split(waiting, size - part.position, request.budget.policy.bytes_per_second):
+                return Again("others could help", kind="split")
+    return None
 
 
 def _head(blocks: Iterator[bytes]) -> bytes:
@@ -248,7 +350,8 @@ def _refused(verdict: Fail, origin: str) -> TransferError:
 
 
 def _given_up(last: Again, origin: str, part: Sink, budget: Budget) -> TransferError:
-    held = part.position if part.journal.origin == origin else 0
+    there = part.held if isinstance(part, Part) else part.position
+    held = there if part.journal.origin == origin else 0
     of = f" of {part.journal.size}" if held and part.journal.size is not None else ""
     kept = (
         "What arrived is kept: the next call goes on where this one stopped."

@@ -6,9 +6,19 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-from project_cache.store.part import Journal
+from project_cache.store.journal import Journal
 
-__all__ = ["Again", "Asked", "Continue", "Fail", "Restart", "judge", "next_request", "strong_etag"]
+__all__ = [
+    "Again",
+    "Asked",
+    "Continue",
+    "Fail",
+    "Restart",
+    "judge",
+    "next_request",
+    "resumable",
+    "strong_etag",
+]
 
 #: statuses after which another try may go better
 _TRANSIENT = {408, 421, 425, 429, 500, 502, 503, 504}
@@ -19,11 +29,28 @@ _RANGE = re.compile(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*", re.IGN
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request asks for: the object from ``start`` on, if it is still the one with ``validator``."""
+    """What a request asks for: the object from ``start`` on, if it is still the one with ``validator``.
+
+    Attributes
+    ----------
+    start : int
+        The first byte.
+    validator : str or None
+        The ETag of the version that is meant.
+    size : int or None
+        The object's size, where it is known.
+    stop : int or None
+        The byte after the last; None: all there are.
+    condition : {"If-Range", "If-Match"}
+        What binds a part to the version: web servers know If-Range, and send everything if it is another one by
+        now; S3 servers ignore that and know If-Match, and refuse.
+    """
 
     start: int = 0
     validator: str | None = None
     size: int | None = None
+    stop: int | None = None
+    condition: str = "If-Range"
 
     @property
     def nothing(self) -> bool:
@@ -31,12 +58,18 @@ class Asked:
         return 0 < self.start == self.size
 
     @property
+    def ranged(self) -> bool:
+        """Whether a part of the object is asked for."""
+        return self.validator is not None and (self.start > 0 or self.stop is not None)
+
+    @property
     def headers(self) -> dict[str, str]:
         """The request's headers. No compression: lengths and ranges must be those of the object."""
         headers = {"Accept-Encoding": "identity"}
-        if self.start and self.validator:
-            headers["Range"] = f"bytes={self.start}-"
-            headers["If-Range"] = self.validator
+        if self.ranged and self.validator:
+            last = "" if self.stop is None else str(self.stop - 1)
+            headers["Range"] = f"bytes={self.start}-{last}"
+            headers[self.condition] = self.validator
         return headers
 
 
@@ -96,7 +129,12 @@ def strong_etag(value: str | None) -> str | None:
     return None
 
 
-def next_request(journal: Journal, position: int, origin: str) -> Asked:
+def resumable(journal: Journal, origin: str) -> bool:
+    """Return whether what a part holds can be gone on with: it is from there, and of a version with a name."""
+    return journal.origin == origin and strong_etag(journal.validator) is not None
+
+
+def next_request(journal: Journal, position: int, origin: str, condition: str = "If-Range") -> Asked:
     """Return what to ask for, given what a part holds.
 
     Examples
@@ -107,13 +145,9 @@ def next_request(journal: Journal, position: int, origin: str) -> Asked:
     >>> next_request(held, 60, "http://h/other").start
     0
     """
-    resumable = (
-        position > 0
-        and journal.origin == origin
-        and strong_etag(journal.validator) is not None
-        and (journal.size is None or position <= journal.size)
-    )
-    return Asked(position, journal.validator, journal.size) if resumable else Asked()
+    if position > 0 and resumable(journal, origin) and (journal.size is None or position <= journal.size):
+        return Asked(position, journal.validator, journal.size, condition=condition)
+    return Asked(condition=condition)
 
 
 def judge(status: int, headers: Mapping[str, str], asked: Asked) -> Continue | Restart | Again | Fail:
@@ -123,7 +157,9 @@ def judge(status: int, headers: Mapping[str, str], asked: Asked) -> Continue | R
         return _judge_part(headers, asked)
     if status == 200:
         return _judge_whole(headers)
-    if status == 416 and asked.start:
+    if status == 412 and asked.ranged:
+        return Again("the object changed on the server during the transfer", fresh=True, kind="content")
+    if status == 416 and asked.ranged:
         promised = "" if asked.size is None else f"promised {asked.size} bytes, and "
         reason = f"the server {promised}has nothing from byte {asked.start} on"
         return Again(reason, fresh=True, kind="content")
@@ -153,7 +189,7 @@ def _judge_part(headers: Mapping[str, str], asked: Asked) -> Continue | Restart 
         return Again("the server sent a part without saying which", fresh=True, kind="content")
     first, last = int(found[1]), int(found[2])
     total = None if found[3] == "*" else int(found[3])
-    if asked.start == 0:
+    if not asked.ranged:
         if first == 0 and total == last + 1:
             etag = headers.get("etag")
             return Restart(total, strong_etag(etag), etag or headers.get("last-modified"))
@@ -164,6 +200,7 @@ def _judge_part(headers: Mapping[str, str], asked: Asked) -> Continue | Restart 
         return Again("the object changed on the server during the transfer", fresh=True, kind="content")
     length = _length(headers)
     fits = first == asked.start and first <= last and (total is None or last < total)
+    fits = fits and (asked.stop is None or last < asked.stop)
     if not fits or (length is not None and length != last - first + 1):
         return Again("the server sent another part than was asked for", fresh=True, kind="content")
     if asked.size is not None and total not in (None, asked.size):

@@ -6,10 +6,11 @@ import dataclasses
 import datetime
 import email.utils
 import random
+import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["Budget", "Clock", "Policy", "retry_after_s"]
+__all__ = ["Budget", "Clock", "Limiter", "Policy", "retry_after_s"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,6 +35,15 @@ class Policy:
         How many new bytes count as progress, which makes all tries good again.
     redirects : int
         How many redirects are followed.
+    connections : int
+        How many connections may be at work on one object; 1: never more than one.
+    part_bytes : int
+        No planned part of an object that comes over several connections is smaller.
+    stalled_s : float
+        Seconds without a byte after which what is left of a part is asked for over another connection, once there
+        is nothing else to do.
+    bytes_per_second : float, optional
+        Never faster than this, over all connections of one object.
     """
 
     tries: int = 6
@@ -45,6 +55,10 @@ class Policy:
     longest_retry_after_s: float = 300.0
     worth: int = 256 << 10
     redirects: int = 10
+    connections: int = 16
+    part_bytes: int = 8 << 20
+    stalled_s: float = 5.0
+    bytes_per_second: float | None = None
 
     def backoff_s(self, failures: int, draw: float) -> float:
         """Return how long to wait after so many failures in a row; ``draw`` is from 0 to 1.
@@ -146,3 +160,24 @@ class Budget:
             spread = self.policy.first_wait_s * self.clock.draw()
             seconds = min(asked, self.policy.longest_retry_after_s) + spread
         self.clock.sleep(seconds)
+
+
+class Limiter:
+    """What keeps a transfer from being faster than it may be; one for all its connections."""
+
+    def __init__(self, bytes_per_second: float | None, clock: Clock) -> None:
+        self._rate = bytes_per_second
+        self._clock = clock
+        self._free_at = clock.now() if bytes_per_second else 0.0
+        self._guard = threading.Lock()
+
+    def took(self, count: int) -> None:
+        """Wait as long as ``count`` bytes have to take."""
+        if not self._rate:
+            return
+        with self._guard:
+            now = self._clock.now()
+            self._free_at = max(now, self._free_at) + count / self._rate
+            wait = self._free_at - now
+        if wait > 0.01:
+            self._clock.sleep(wait)

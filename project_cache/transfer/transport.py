@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -50,7 +51,15 @@ class Answer(Protocol):
 
 
 class Transport(Protocol):
-    """What makes requests."""
+    """What makes requests; from several threads at once.
+
+    Attributes
+    ----------
+    condition : {"If-Range", "If-Match"}
+        The header by which a part is bound to a version (:class:`~project_cache.transfer.plan.Asked`).
+    """
+
+    condition: str
 
     def __enter__(self) -> Transport:
         """Begin."""
@@ -86,10 +95,13 @@ class WebTransport:
         With the user's own headers or credentials; it is not closed here.
     """
 
+    condition = "If-Range"
+
     def __init__(self, policy: Policy | None = None, session: requests.Session | None = None) -> None:
         self._policy = policy or Policy()
         self._own = session is None
         self._session = session
+        self._guard = threading.Lock()
 
     def __enter__(self) -> WebTransport:
         return self
@@ -115,20 +127,32 @@ class WebTransport:
             f"{redacted(url)} redirects in a circle ({self._policy.redirects} times); the server is misconfigured."
         )
 
+    def _begun(self) -> requests.Session:
+        import requests
+        from requests.adapters import HTTPAdapter
+
+        with self._guard:
+            if self._session is None:
+                self._session = requests.Session()
+                # as many as a transfer may have, kept for the next piece
+                adapter = HTTPAdapter(pool_maxsize=max(10, self._policy.connections))
+                self._session.mount("http://", adapter)
+                self._session.mount("https://", adapter)
+            return self._session
+
     def _send(self, url: str, headers: Mapping[str, str], *, foreign: bool) -> _WebAnswer:
         import requests
 
-        if self._session is None:
-            self._session = requests.Session()
+        session = self._begun()
         failure: Exception
         try:
             own = {"User-Agent": f"project-cache/{__version__}", "Accept": "*/*", **headers}
-            prepared = self._session.prepare_request(requests.Request("GET", url, headers=own))
+            prepared = session.prepare_request(requests.Request("GET", url, headers=own))
             if foreign:
                 for name in [n for n in prepared.headers if n.lower() not in _HARMLESS]:
                     del prepared.headers[name]
-            settings = self._session.merge_environment_settings(prepared.url, {}, True, None, None)
-            response = self._session.send(
+            settings = session.merge_environment_settings(prepared.url, {}, True, None, None)
+            response = session.send(
                 prepared,
                 timeout=(self._policy.connect_s, self._policy.silence_s),
                 allow_redirects=False,

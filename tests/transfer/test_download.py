@@ -281,11 +281,11 @@ def test_ctrl_c_leaves_what_can_be_gone_on_with(
         fetch(server.url("/a.nwb"), part, clock, progress=interrupt)
     journal = Journal.read(part.path.with_suffix(".journal"))
     assert journal is not None
-    assert journal.durable == part.position > 500_000
+    assert journal.front == part.position > 500_000
     assert journal.validator == Served(versions[0]).validator
     fetch(server.url("/a.nwb"), part, clock)
     assert bytes_of(part) == versions[0]
-    assert server.log[1].headers["range"] == f"bytes={journal.durable}-"
+    assert server.log[1].headers["range"] == f"bytes={journal.front}-"
 
 
 def test_a_whole_part_is_not_asked_for_again(

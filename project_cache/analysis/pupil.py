@@ -1,0 +1,202 @@
+"""The pupil and the corneal reflection in a picture of an eye."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from project_cache.analysis.ellipse import Ellipse, fit_ellipse, fit_ellipse_robustly
+
+__all__ = ["PupilFit", "dark_level", "find_pupil", "find_reflection"]
+
+#: a component of fewer dark pixels is noise, or an eye that is closed
+_FEWEST_PIXELS = 40
+#: a pupil that is flatter than this is not one, but a lid's edge or a shadow
+_FLATTEST = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class PupilFit:
+    """The pupil that was found in a picture.
+
+    Attributes
+    ----------
+    ellipse : Ellipse
+        Its outline, in pixels; (0, 0) is the centre of the picture's first pixel.
+    likelihood : float
+        From 0 to 1: the share of the outline (in directions from its centre) along which an edge was found
+        where the ellipse says.
+    """
+
+    ellipse: Ellipse
+    likelihood: float
+
+
+def dark_level(pictures: Iterable[NDArray[np.uint8]]) -> float:
+    """Return the grey level that separates the dark pupil from the rest of the eye.
+
+    Parameters
+    ----------
+    pictures : iterable of numpy.ndarray of uint8, shape (height, width)
+        A sample of a video's frames.
+
+    Notes
+    -----
+    Otsu's threshold (IEEE TSMC 9, 62, 1979) with three classes (pupil, eye and fur, reflections): the
+    two levels between which classes differ most, of which the lower one is returned. A picture of one grey
+    has none: -1, below which no pixel is.
+    """
+    counts = np.zeros(256)
+    for picture in pictures:
+        counts += np.bincount(picture.ravel(), minlength=256)
+    total = counts.sum()
+    if not total:
+        return -1.0
+    weight = np.concatenate(([0.0], np.cumsum(counts / total)))
+    moment = np.concatenate(([0.0], np.cumsum(counts / total * np.arange(256))))
+    # between[i, j]: how much the grey levels i … j-1 as one class add to the variance between classes
+    share = weight[None, :] - weight[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = np.where(share > 1e-12, (moment[None, :] - moment[:, None]) ** 2 / share, 0.0)
+    lower, upper = np.triu_indices(257, k=1)
+    inner = (lower > 0) & (upper < 256)
+    lower, upper = lower[inner], upper[inner]
+    gain = between[0, lower] + between[lower, upper] + between[upper, 256]
+    if np.count_nonzero(counts) < 2:
+        return -1.0
+    best = np.flatnonzero(gain >= gain.max() - 1e-9)
+    # all levels in a gap of the histogram are as good: the middle of the gap is the edge's own level
+    return float(np.mean(lower[best])) - 0.5
+
+
+def find_pupil(picture: NDArray[np.uint8], level: float) -> PupilFit | None:
+    """Return the pupil in a picture: the largest dark and round thing. None where there is none (a blink).
+
+    Parameters
+    ----------
+    picture : numpy.ndarray of uint8, shape (height, width)
+        The eye.
+    level : float
+        The pupil is darker than this (:func:`dark_level`).
+
+    Notes
+    -----
+    Of the dark components, filled so that a reflection makes no hole, those that touch the picture's border
+    are shadows; the largest of the others is the pupil. Its outline is where the grey level crosses `level`
+    between two pixels, by linear interpolation, which is finer than a pixel; points of it that a lid, a
+    whisker or a reflection moved are left out of the fit.
+    """
+    from scipy import ndimage
+
+    place = _coarse_place(picture, level)
+    if place is None:
+        return None
+    rows, columns = place
+    smooth = ndimage.uniform_filter(picture[rows, columns].astype(np.float32), 3)
+    labels, number = ndimage.label(smooth < level)
+    sizes = np.bincount(labels.ravel(), minlength=number + 1)
+    sizes[0] = 0
+    if sizes.max() < _FEWEST_PIXELS:
+        return None
+    mask = ndimage.binary_fill_holes(labels == np.argmax(sizes))
+    x, y = _outline(smooth, mask, level)
+    ellipse, near = fit_ellipse_robustly(x, y)
+    if ellipse is None or ellipse.height < _FLATTEST * ellipse.width:
+        return None
+    directions = np.arctan2(y - ellipse.center_y, x - ellipse.center_x)[near]
+    sectors = np.unique(np.floor((directions + np.pi) / (2 * np.pi) * 36).astype(int) % 36)
+    found = Ellipse(
+        ellipse.center_x + columns.start,
+        ellipse.center_y + rows.start,
+        ellipse.width,
+        ellipse.height,
+        ellipse.phi,
+    )
+    height, width = picture.shape
+    if not (0 <= found.center_x < width and 0 <= found.center_y < height and 2 * found.width < max(width, height)):
+        return None
+    return PupilFit(found, len(sectors) / 36)
+
+
+def _coarse_place(picture: NDArray[np.uint8], level: float) -> tuple[slice, slice] | None:
+    """Return rows and columns around the largest dark thing that does not touch the picture's border.
+
+    It is looked for in means over squares of pixels: on all pixels this would take most of the time.
+    """
+    from scipy import ndimage
+
+    height, width = picture.shape
+    step = max(1, min(height, width) // 100)
+    small = picture[: height // step * step, : width // step * step]
+    small = small.reshape(height // step, step, width // step, step).mean(axis=(1, 3), dtype=np.float32)
+    labels, number = ndimage.label(small < level)
+    sizes = np.bincount(labels.ravel(), minlength=number + 1)
+    sizes[0] = 0
+    sizes[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = 0
+    if not sizes.max():
+        return None
+    rows, columns = ndimage.find_objects((labels == np.argmax(sizes)).astype(np.int8))[0]
+    margin = 2 * step + 2
+    return (
+        slice(max(rows.start * step - margin, 0), rows.stop * step + margin),
+        slice(max(columns.start * step - margin, 0), columns.stop * step + margin),
+    )
+
+
+def _outline(
+    picture: NDArray[np.float32], mask: NDArray[np.bool_], level: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where the picture crosses a level between pixels inside and outside of a mask."""
+    x: list[NDArray[np.float64]] = []
+    y: list[NDArray[np.float64]] = []
+    for axis in (0, 1):
+        first = (slice(None, -1), slice(None)) if axis == 0 else (slice(None), slice(None, -1))
+        second = (slice(1, None), slice(None)) if axis == 0 else (slice(None), slice(1, None))
+        row, column = np.nonzero(mask[first] != mask[second])
+        here, there = picture[first][row, column].astype(float), picture[second][row, column].astype(float)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            part = np.clip((level - here) / (there - here), 0, 1)
+        part = np.nan_to_num(part, nan=0.5)
+        x.append(column + (part if axis == 1 else 0.0))
+        y.append(row + (part if axis == 0 else 0.0))
+    return np.concatenate(x), np.concatenate(y)
+
+
+def find_reflection(picture: NDArray[np.uint8], pupil: Ellipse, level: float = 240.0) -> Ellipse | None:
+    """Return the corneal reflection: the bright spot nearest to the pupil's centre. None where there is none.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray of uint8, shape (height, width)
+        The eye.
+    pupil : Ellipse
+        The pupil. The spot is looked for within two of its larger half-axes, and is not larger than it.
+    level : float
+        The spot is as bright as this, or brighter.
+    """
+    from scipy import ndimage
+
+    reach = 2 * pupil.width
+    top, left = max(int(pupil.center_y - reach), 0), max(int(pupil.center_x - reach), 0)
+    part = picture[top : int(pupil.center_y + reach) + 2, left : int(pupil.center_x + reach) + 2]
+    labels, number = ndimage.label(part >= level)
+    sizes = np.bincount(labels.ravel(), minlength=number + 1)
+    names = [name for name in range(1, number + 1) if 4 <= sizes[name] <= pupil.area]
+    if not names:
+        return None
+    centers = np.array(ndimage.center_of_mass(labels > 0, labels, names))
+    off = np.hypot(centers[:, 1] + left - pupil.center_x, centers[:, 0] + top - pupil.center_y)
+    if off.min() > reach:
+        return None
+    nearest = names[int(np.argmin(off))]
+    mask = np.pad(labels == nearest, 1)
+    x, y = _outline(mask.astype(np.float32), mask, 0.5)
+    ellipse = fit_ellipse(x, y)
+    if ellipse is None:
+        return None
+    return Ellipse(
+        ellipse.center_x + left - 1, ellipse.center_y + top - 1, ellipse.width, ellipse.height, ellipse.phi
+    )

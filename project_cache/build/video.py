@@ -1,0 +1,131 @@
+"""The pixels of a camera's video, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from project_cache.errors import ComponentUnavailable, CorruptObjectError, MissingObjectError
+
+if TYPE_CHECKING:
+    from project_cache.raw.cameras import Camera
+    from project_cache.raw.places import AnyPath
+    from project_cache.raw.recording import RawRecording
+
+__all__ = ["CAMERA_NAMES", "camera_of", "frames", "key_frames", "times_of"]
+
+#: what a camera is called in the file, by what it is called on the rig
+CAMERA_NAMES = {
+    "eye": "eye_camera",
+    "face": "front_camera",
+    "behavior": "side_camera",
+    "nose": "zoomed_side_camera",
+}
+
+
+def frames(path: AnyPath) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames of a video as grey levels, each of shape (height, width); one is held at a time.
+
+    Parameters
+    ----------
+    path : Path or RemotePath
+        The video.
+
+    Raises
+    ------
+    ComponentUnavailable
+        PyAV, which reads videos, is not installed.
+    MissingObjectError, CorruptObjectError
+        There is no such file, or it is not a video that can be read.
+    """
+    yield from _decoded(path, only_key_frames=False)
+
+
+def key_frames(path: AnyPath) -> Iterator[NDArray[np.uint8]]:
+    """Yield those frames of a video that are whole by themselves: a sample of all of it that is quickly read.
+
+    The parameters and errors are those of :func:`frames`.
+    """
+    yield from _decoded(path, only_key_frames=True)
+
+
+def camera_of(raw: RawRecording, label: str) -> Camera:
+    """Return the camera of a label (``"eye"``, ``"face"``, ``"behavior"``, ``"nose"``).
+
+    Raises
+    ------
+    ComponentUnavailable
+        There is no video of it.
+    """
+    for camera in raw.cameras:
+        if camera.label == label:
+            return camera
+    raise ComponentUnavailable(f"There is no video of the {label} camera.")
+
+
+def times_of(clock: Any, label: str) -> NDArray[np.float64]:
+    """Return the time of each frame of a camera's video (s); NaN for a frame that has none.
+
+    Parameters
+    ----------
+    clock : SessionClock
+        The session's clock.
+    label : str
+        The camera.
+
+    Raises
+    ------
+    ComponentUnavailable
+        The times of its frames are not known.
+    """
+    from project_cache.errors import MissingDataError
+
+    try:
+        times = clock.camera(label)
+    except ComponentUnavailable:
+        raise
+    except MissingDataError as error:
+        raise ComponentUnavailable(f"The times of the {label} camera's frames are not known: {error}") from error
+    return np.asarray(times, dtype=np.float64)
+
+
+def _decoded(path: AnyPath, *, only_key_frames: bool) -> Iterator[NDArray[np.uint8]]:
+    with _opened(path) as (container, errors):
+        try:
+            stream = container.streams.video[0]
+            # several threads: a frame is given out when it is its turn, so the result is the same
+            stream.thread_type = "AUTO"
+            if only_key_frames:
+                stream.codec_context.skip_frame = "NONKEY"
+            for frame in container.decode(stream):
+                yield frame.to_ndarray(format="gray")
+        except (*errors, IndexError) as error:
+            raise CorruptObjectError(f"{path} cannot be read as a video ({error}). Copy it again.") from error
+
+
+@contextmanager
+def _opened(path: AnyPath) -> Iterator[tuple[Any, tuple[type[Exception], ...]]]:
+    """Open a video; with it come the errors by which its reader says that it is damaged."""
+    try:
+        import av
+    except ImportError as error:
+        raise ComponentUnavailable(
+            f"{path} has to be decoded, for which PyAV is needed: pip install 'project-cache[video]'."
+        ) from error
+    errors = (av.error.FFmpegError,)
+    try:
+        with path.open("rb") as file:
+            try:
+                container = av.open(file)
+            except errors as error:
+                raise CorruptObjectError(f"{path} cannot be read as a video ({error}). Copy it again.") from error
+            with container:
+                yield container, errors
+    except FileNotFoundError as error:
+        if isinstance(error, MissingObjectError):
+            raise
+        raise MissingObjectError(f"There is no video {path}.") from error

@@ -1,0 +1,161 @@
+"""Keeping house: what a cache does for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from project_cache.errors import ProjectCacheError
+from project_cache.manifest.keys import Key
+from project_cache.store.doctor import Finding, examine
+from project_cache.store.keeping import (
+    PrunePlan,
+    byte_count,
+    holdings,
+    open_files,
+    pin,
+    plan_prune,
+    prune,
+    unpin,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from project_cache.manifest.model import Manifest
+    from project_cache.store.store import Store, Verdict
+
+__all__ = ["KeepsHouse"]
+
+
+class KeepsHouse:
+    """The part of a :class:`~project_cache.cache.ProjectCache` that looks after its folder."""
+
+    manifest: Manifest
+    store: Store
+    progress: bool | None
+
+    def verify(self, keys: Iterable[Key] | None = None, *, workers: int | None = None) -> list[Verdict]:
+        """Read every byte of what is there and compare the digests; see :meth:`Store.verify`."""
+        from project_cache.display.progress import bar
+
+        with bar("verify", unit="file", show=self.progress) as progress:
+            return self.store.verify(keys, workers=workers, progress=progress)
+
+    def repair(
+        self, keys: Iterable[Key] | None = None, *, workers: int | None = None
+    ) -> dict[Key, str]:
+        """Verify what is there, and fetch again what is not as it should be.
+
+        A bad file stays until a good one is whole, and is then replaced in one step.
+
+        Parameters
+        ----------
+        keys : iterable of Key, optional
+            Which; by default all that are there and all that the manifest names.
+        workers : int, optional
+            Threads for the verification.
+
+        Returns
+        -------
+        dict of Key to str
+            What was not good, to what became of it: ``"repaired"``, or why it could not be.
+        """
+        found: dict[Key, str] = {}
+        for verdict in self.verify(keys, workers=workers):
+            if verdict.state == "corrupt" or (verdict.state == "missing" and keys is not None):
+                try:
+                    self.store.renew(verdict.key)
+                    found[verdict.key] = "repaired"
+                except ProjectCacheError as error:
+                    found[verdict.key] = str(error)
+            elif verdict.state == "unreadable":
+                found[verdict.key] = verdict.detail
+        return found
+
+    def prune(
+        self,
+        max_bytes: int | str,
+        *,
+        keep: Iterable[Any] = (),
+        dry_run: bool = False,
+        unobtainable: bool = False,
+    ) -> PrunePlan:
+        """Remove the objects that were used least recently, until the cache keeps to a budget.
+
+        What is pinned, in `keep` or in use stays; so does what no source could give back.
+
+        Parameters
+        ----------
+        max_bytes : int or str
+            The budget: ``"500 GB"``.
+        keep : iterable of Key or of session ids
+            What stays in any case.
+        dry_run : bool
+            Whether to say what would go, and remove nothing.
+        unobtainable : bool
+            Whether what could not be had again may go as well.
+
+        Returns
+        -------
+        PrunePlan
+            Print it to see what goes and what stays.
+        """
+        held = holdings(self.manifest, self.store.obtainable)
+        kept: set[Key] = set()
+        for each in keep:
+            kept |= {each} if isinstance(each, Key) else {h.key for h in held if h.key.args[:1] == (each,)}
+        plan = plan_prune(
+            held, byte_count(max_bytes), keep=kept, busy=open_files(self.manifest.folder), unobtainable=unobtainable
+        )
+        if not dry_run:
+            prune(plan, self.store.discard)
+        return plan
+
+    def pin(self, *what: Any) -> None:
+        """Keep objects from being pruned: keys, or ids of sessions (all that is here of them)."""
+        for key in self._meant(what):
+            pin(self.manifest.locate(key))
+
+    def unpin(self, *what: Any) -> None:
+        """Let objects be pruned again."""
+        for key in self._meant(what):
+            unpin(self.manifest.locate(key))
+
+    def _meant(self, what: Iterable[Any]) -> list[Key]:
+        found: list[Key] = []
+        for each in what:
+            if isinstance(each, Key):
+                found.append(each)
+                continue
+            of_it = [
+                key
+                for kind in self.manifest.layout.kinds()
+                for key, _ in self.manifest.scan(kind)
+                if key.args[:1] == (each,)
+            ]
+            found += of_it or [Key("session_nwb", (each,))]
+        return found
+
+    def du(self) -> pd.DataFrame:
+        """Return what the objects of the cache take: one row each, the largest first.
+
+        Columns: ``kind``, ``bytes``, ``used`` (when, UTC), ``pinned``, ``again`` (whether it could be had again).
+        """
+        import pandas as pd
+
+        held = sorted(holdings(self.manifest, self.store.obtainable), key=lambda h: -h.size)
+        return pd.DataFrame(
+            {
+                "kind": [h.key.kind for h in held],
+                "bytes": [h.size for h in held],
+                "used": pd.to_datetime([h.used for h in held], unit="s", utc=True),
+                "pinned": [h.pinned for h in held],
+                "again": [h.again for h in held],
+            },
+            index=pd.Index([str(h.key) for h in held], name="key"),
+        )
+
+    def doctor(self) -> list[Finding]:
+        """Return what the file system of the cache folder can do, and what follows from it. Print each."""
+        return examine(self.manifest.folder)

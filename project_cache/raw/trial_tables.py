@@ -1,0 +1,115 @@
+"""Sessions that are known by their tables only: what the older tool np_nwb left of them.
+
+A folder for each session, with ``session.json``, ``subject.json``, ``paths.json`` and ``intervals/``: a csv for
+each table, and beside it a JSON file with what its columns are. Tables and columns get the names that today's
+sessions have.
+"""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+
+from project_cache.errors import CorruptObjectError
+from project_cache.raw.layouts import members_of
+from project_cache.raw.places import AnyPath, translated
+from project_cache.raw.subject import read_description
+
+__all__ = ["COLUMN_NAMES", "TABLE_NAMES", "read_table", "read_table_descriptions", "read_tables"]
+
+#: the names of tables, then and now
+TABLE_NAMES = {
+    "task_trials": "trials",
+    "vis_mapping_trials": "vis_rf_mapping_trials",
+    "aud_mapping_trials": "aud_rf_mapping_trials",
+}
+#: the names of columns, then and now; those that are not here kept theirs
+COLUMN_NAMES = {
+    "index": "trial_index",
+    "index_within_block": "trial_index_in_block",
+    "context_name": "rewarded_modality",
+    "is_context_switch": "is_block_switch",
+    "repeat_number": "repeat_index",
+    "is_vis_context": "is_vis_rewarded",
+    "is_aud_context": "is_aud_rewarded",
+}
+#: the modality that today is called aud
+_MODALITIES = {"sound": "aud"}
+_TEXTS = frozenset({"stim_name", "rewarded_modality"})
+
+
+def read_tables(root: AnyPath) -> dict[str, pd.DataFrame]:
+    """Return a session's tables, by today's names.
+
+    Parameters
+    ----------
+    root : Path or RemotePath
+        The session's folder.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        ``trials`` and, where they were presented, ``vis_rf_mapping_trials`` and ``aud_rf_mapping_trials``: see
+        `read_table`.
+
+    Raises
+    ------
+    CorruptObjectError
+        A file is no such table.
+    """
+    return {name: read_table(path) for name, path in _tables(root, ".csv").items()}
+
+
+def read_table(path: AnyPath) -> pd.DataFrame:
+    """Return one table, with today's names of columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a trial, its index called ``id``. Times are in seconds of the session's clock; ``is_…`` are truth
+        values; names are text, empty where there is none; ``rewarded_modality`` is ``vis`` or ``aud``. Unlike
+        today's, ``trial_index``, ``trial_index_in_block`` and ``repeat_index`` of the task are NaN for catch
+        trials and do not count repeats.
+    """
+    with translated(path):
+        # the digits that were written are those of the double that was meant
+        table = pd.read_csv(io.BytesIO(path.read_bytes()), float_precision="round_trip")
+    table = table.rename(columns=COLUMN_NAMES)
+    if "start_time" not in table or table.columns.duplicated().any():
+        raise CorruptObjectError(f"{path} is no table of trials: it has no start_time, or a column twice.")
+    for name in table.columns:
+        if name.startswith("is_"):
+            table[name] = _truth(path, table[name])
+        elif name in _TEXTS:
+            table[name] = table[name].astype(str).where(table[name].notna(), "")
+        elif not pd.api.types.is_numeric_dtype(table[name]):
+            raise CorruptObjectError(f"{path} has in {name!r} what is no number.")
+    if "rewarded_modality" in table:
+        table["rewarded_modality"] = table["rewarded_modality"].replace(_MODALITIES)
+    return table.rename_axis(index="id")
+
+
+def _truth(path: AnyPath, column: pd.Series[bool]) -> pd.Series[bool]:
+    present = column.dropna()
+    if not present.isin([True, False]).all():
+        raise CorruptObjectError(f"{path} has in {column.name!r} what is neither True nor False.")
+    return column == True  # noqa: E712 - what is missing is not true
+
+
+def read_table_descriptions(root: AnyPath) -> dict[str, dict[str, str]]:
+    """Return what the columns of a session's tables are, by today's names of table and column."""
+    described = {}
+    for name, path in _tables(root, ".json").items():
+        columns = read_description(path).get("column_names_to_descriptions")
+        if not isinstance(columns, dict):
+            raise CorruptObjectError(f"{path} does not describe columns (column_names_to_descriptions).")
+        described[name] = {
+            COLUMN_NAMES.get(str(each), str(each)): str(text) for each, text in columns.items()
+        }
+    return described
+
+
+def _tables(root: AnyPath, suffix: str) -> dict[str, AnyPath]:
+    files = [path for path in members_of(root / "intervals") if path.suffix == suffix]
+    return {TABLE_NAMES.get(path.stem, path.stem): path for path in files}

@@ -1,0 +1,359 @@
+"""A project of raw recordings: its table, its sessions built once, its components as tables."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from project_cache.build.component_frames import named_frame
+from project_cache.build.component_source import ComponentSource
+from project_cache.build.failures import Failure
+from project_cache.build.plan import KIND, BuildPlan
+from project_cache.build.recipe import unchanged
+from project_cache.build.session_row import session_row
+from project_cache.build.source import BuildSource, built_project
+from project_cache.cache import ProjectCache
+from project_cache.errors import MissingObjectError, ProjectCacheError, UnknownObjectError
+from project_cache.manifest.keys import Key
+from project_cache.raw.project import RawProject
+from project_cache.sessions.dynamic_routing import DynamicRoutingSession
+from project_cache.sessions.dynamic_routing_building import inputs_note, project_folder, recipe_in
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RawProjectCache", "get_sessions"]
+
+_log = logging.getLogger("project_cache")
+
+
+class RawProjectCache(ProjectCache):
+    """A project of raw recordings, whose sessions are built when they are asked for; made by :meth:`ProjectCache.from_raw`.
+
+    Parameters
+    ----------
+    root : path-like, or sequence of them, optional
+        Folders or S3 prefixes in which raw folders lie; by default those in ``PROJECT_CACHE_RAW``, then those of the
+        manifest ``dynamic-routing``.
+    registry : path-like, optional
+        The project's registry of sessions (YAML); by default the manifest's.
+    cache_dir : path-like, optional
+        Where built things go, in a folder ``dynamic-routing``; by default ``PROJECT_CACHE_DIR``, or the user's cache
+        folder.
+    raw : {'omit', 'lfp', 'copy'}
+        What built files do with the raw AP and LFP.
+    given : mapping, optional
+        What is said of every session (see :class:`DynamicRoutingSession`).
+    **options
+        ``layers``, ``progress``, ``lock_timeout`` as in :class:`ProjectCache`.
+    """
+
+    def __init__(
+        self,
+        root: Any = None,
+        *,
+        registry: Any = None,
+        cache_dir: Any = None,
+        raw: str = "omit",
+        given: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        self.project = RawProject(root, registry)
+        self.given = dict(given or {})
+        self.raw_mode = raw
+        self._arguments = {"root": root, "registry": registry, "cache_dir": cache_dir, "raw": raw}
+        self._source = BuildSource(f"build from {', '.join(map(str, self.project.roots))}")
+        self._frames = ComponentSource()
+        manifest = built_project(project_folder(cache_dir))
+        self._setup(manifest, sources=[self._source, self._frames], **options)
+
+    # Sessions ----------------------------------------------------------------------------------
+
+    def session_ids(self) -> list[str]:
+        """Return the ids of the project's sessions, newest first: those of the registry, and those in the roots."""
+        return self.project.session_ids()
+
+    def plan(self, session_id: Any, **given: Any) -> BuildPlan:
+        """Return how a session is to be built.
+
+        Raises
+        ------
+        UnknownObjectError
+            The project has no such session.
+        MissingObjectError
+            Its raw folder is in none of the roots.
+        """
+        record = self.project.record(session_id)
+        path = self.project.resolve(record)
+        return BuildPlan(path, info=self.project.info(record), raw=self.raw_mode, **{**self.given, **given})
+
+    def get_session_data(self, session_id: Any, **given: Any) -> DynamicRoutingSession:  # type: ignore[override]
+        """Return a session that reads its NWB, which is built if it is not there.
+
+        Parameters
+        ----------
+        session_id : str
+            The session's id, in any of its forms.
+        **given
+            What the caller knows better (see :class:`DynamicRoutingSession`): another file is built for it.
+
+        Raises
+        ------
+        UnknownObjectError
+            The project has no such session.
+        BuildError
+            It cannot be built; the table says so too, and the other sessions are not touched.
+        """
+        try:
+            plan = self.plan(session_id, **given)
+        except (MissingObjectError, UnknownObjectError):
+            newest = self._newest(session_id)
+            if newest is None:
+                raise
+            return DynamicRoutingSession(newest)
+        return DynamicRoutingSession(self._built(plan))
+
+    def _built(self, plan: BuildPlan) -> Path:
+        recipe = recipe_in(self.manifest.folder, plan)
+        return self.store.get(self._source.offer(plan, recipe))
+
+    def _newest(self, session_id: Any) -> Path | None:
+        """Return the last NWB that was built of a session whose raw folder is not here."""
+        record = str(self.project.record(session_id, known=False))
+        found = [
+            path
+            for layer in (*self.store.layers, self.manifest)
+            for key, path in layer.scan(KIND)
+            if str(key.args[0]) == record
+        ]
+        return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+    def raw_session(self, session_id: Any, **given: Any) -> DynamicRoutingSession:
+        """Return a session that computes its components from the raw folder, each when it is asked for."""
+        return DynamicRoutingSession.from_plan(
+            self.plan(session_id, **given), cache_dir=self._arguments["cache_dir"]
+        )
+
+    def fetch(  # type: ignore[override]
+        self, session_ids: Iterable[Any] | None = None, *, workers: int | None = None
+    ) -> dict[Key, Path]:
+        """Build sessions, several at a time, and return their files.
+
+        Parameters
+        ----------
+        session_ids : iterable of str, optional
+            Which; by default all.
+        workers : int, optional
+            Processes; by default one for each core.
+
+        Notes
+        -----
+        A session that cannot be built is left out, with a warning, and does not stop the others.
+        """
+        wanted = [str(self.project.record(i)) for i in (session_ids if session_ids is not None else self.session_ids())]
+        found: dict[Key, Path] = {}
+        if workers == 1 or len(wanted) <= 1:
+            results = [self._try_build(i) for i in wanted]
+        else:
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(workers, mp_context=context) as pool:
+                results = list(pool.map(_build_one, [(self._arguments, self.given, i) for i in wanted]))
+        for session_id, result in zip(wanted, results, strict=True):
+            if isinstance(result, str):
+                warnings.warn(f"{session_id} was not built: {result}", UserWarning, stacklevel=2)
+            else:
+                found[Key(KIND, (session_id, result.stem.rpartition("_")[2]))] = result
+        return found
+
+    def _try_build(self, session_id: str) -> Path | str:
+        try:
+            return Path(self.get_session_data(session_id).path)
+        except ProjectCacheError as error:
+            return str(error)
+
+    # Tables ------------------------------------------------------------------------------------
+
+    def get_session_table(self, suppress: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return one row for each session, newest first, by its id.
+
+        Columns: ``subject_id``, ``date``, ``project``, ``session_type``, flags (``is_ephys``, ``is_task`` …),
+        ``trial_count``, ``unit_count``, ``issues``, and the state of its NWB in the cache: ``build_state`` (``built``,
+        ``outdated``: its inputs have changed since, ``not built``, ``failed``, ``impossible``), ``build_detail``.
+
+        Parameters
+        ----------
+        suppress : iterable of str, optional
+            Columns to leave out.
+        """
+        import pandas as pd
+
+        rows = [{"session_id": session_id, **self._row(session_id)} for session_id in self.session_ids()]
+        frame = pd.DataFrame(rows)
+        if frame.empty:
+            frame = pd.DataFrame({"session_id": pd.Series(dtype=str)})
+        return frame.set_index("session_id").drop(columns=list(suppress or ()), errors="ignore")
+
+    def _row(self, session_id: str) -> dict[str, Any]:
+        """Return what the table says of a session; a session that cannot be read says why."""
+        record = self.project.record(session_id)
+        about = {"subject_id": int(record.subject), "date": str(record.date)}
+        try:
+            plan = self.plan(session_id)
+            return {**about, **session_row(plan), **self._state(plan)}
+        except ProjectCacheError as error:
+            info = self.project.info(record)
+            known = {"project": str(info.project), "is_ephys": bool(info.is_ephys)} if info is not None else {}
+            newest = self._newest(session_id)
+            state = {"build_state": "built" if newest else "impossible", "build_detail": str(error)}
+            return {**about, **known, "issues": "; ".join(map(str, getattr(info, "issues", ()) or ())), **state}
+
+    def _state(self, plan: BuildPlan) -> dict[str, str]:
+        """Return what there is of a session in the cache. Nothing is digested: sizes and times decide."""
+        folder = self.manifest.folder / f"session_{plan.session_id}"
+        built = [path for path in folder.glob(f"session_{plan.session_id}_*.nwb") if not path.name.startswith(".")]
+        failures = sorted(folder.glob(".*.failed.json")) if folder.is_dir() else []
+        same = unchanged(inputs_note(self.manifest.folder, plan), plan)
+        if built and same:
+            return {"build_state": "built", "build_detail": str(max(built, key=lambda p: p.stat().st_mtime))}
+        if failures and same:
+            failure = Failure.read(failures[-1].with_name(failures[-1].name[1 : -len(".failed.json")]))
+            return {"build_state": "failed", "build_detail": failure.error if failure else "the note cannot be read"}
+        if built:
+            return {"build_state": "outdated", "build_detail": "the raw files have changed since it was built"}
+        return {"build_state": "not built", "build_detail": ""}
+
+    def get_all(
+        self, component: str, session_ids: Iterable[Any] | None = None, *, workers: int | None = None
+    ) -> pd.DataFrame:
+        """Return a component of all sessions as one frame, whose rows say of which session they are.
+
+        Each session's part is kept as parquet in the cache, and made again only when its recording changes.
+
+        Parameters
+        ----------
+        component : str
+            ``trials``, ``performance``, ``units``, ``electrodes``, ``licks``, ``running_speed``, ``spike_times`` …
+        session_ids : iterable of str, optional
+            Of which; by default of all.
+        workers : int, optional
+            Threads.
+
+        Notes
+        -----
+        Sessions without the component are left out; those that cannot be read as well, with a warning.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        import pandas as pd
+
+        name = named_frame(component)
+        wanted = list(session_ids if session_ids is not None else self.session_ids())
+        with ThreadPoolExecutor(workers or 2) as pool:
+            parts = list(pool.map(lambda session_id: self._part(name, session_id), wanted))
+        frames = [part for part in parts if part is not None and len(part)]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def _part(self, name: str, session_id: Any) -> pd.DataFrame | None:
+        import pandas as pd
+
+        try:
+            plan = self.plan(session_id)
+            recipe = recipe_in(self.manifest.folder, plan)
+            built = self.store.find(plan.key(recipe))
+            session = DynamicRoutingSession(built) if built else DynamicRoutingSession.from_plan(plan)
+            key = self._frames.offer(
+                name, plan.raw.id, recipe.digest, lambda which: getattr(session, which), recipe.json()
+            )
+            with contextlib.closing(session):
+                return pd.read_parquet(self.store.get(key))
+        except MissingObjectError as error:
+            _log.info("%s", error)
+        except ProjectCacheError as error:
+            warnings.warn(f"{session_id} has no part in {name}: {error}", UserWarning, stacklevel=2)
+        return None
+
+    def get_units(self, *args: Any, **kwargs: Any) -> pd.DataFrame:
+        """Return the units of all sessions: :meth:`get_all` of ``units``."""
+        return self.get_all("units", *args, **kwargs)
+
+    def get_channels(self, *args: Any, **kwargs: Any) -> pd.DataFrame:
+        """Return the electrodes of all sessions: :meth:`get_all` of ``electrodes``."""
+        return self.get_all("electrodes", *args, **kwargs)
+
+    def get_probes(self, *args: Any, **kwargs: Any) -> pd.DataFrame:
+        """Return the probes of all sessions: :meth:`get_all` of ``electrode_groups``."""
+        return self.get_all("electrode_groups", *args, **kwargs)
+
+
+def _build_one(what: tuple[dict[str, Any], dict[str, Any], str]) -> Path | str:
+    """Build a session in a process of its own."""
+    arguments, given, session_id = what
+    cache = RawProjectCache(**arguments, given=given, progress=False)
+    return cache._try_build(session_id)
+
+
+def get_sessions(
+    ids: Any = None,
+    *,
+    root: Any = None,
+    registry: Any = None,
+    cache_dir: Any = None,
+    **filters_and_given: Any,
+) -> DynamicRoutingSession | Iterator[DynamicRoutingSession]:
+    """Return a session, or yield several, newest first.
+
+    Parameters
+    ----------
+    ids : str, or iterable of str, optional
+        One id gives one session; several give a generator of theirs; none gives one of all sessions of the project.
+    root, registry, cache_dir
+        As in :class:`DynamicRoutingSession`.
+    **filters_and_given
+        Flags and facts of sessions (``is_task=True``, ``is_ephys=True``, ``subject=668755``, ``project=…``) choose
+        sessions. Options of the build (``invalid_times=…``) are given to each session.
+
+    Notes
+    -----
+    Sessions of which the registry says that they have issues are left out with a warning, unless they were asked for
+    by id; so are those that cannot be opened. The generator keeps no session.
+
+    Examples
+    --------
+    >>> trials = {s.id: s.trials[:] for s in get_sessions(root="/data/raw", is_task=True)}  # doctest: +SKIP
+    """
+    import dataclasses
+
+    from project_cache.build.options import Options
+
+    options = {field.name for field in dataclasses.fields(Options)}
+    given = {name: value for name, value in filters_and_given.items() if name in options}
+    filters = {name: value for name, value in filters_and_given.items() if name not in options}
+    cache = RawProjectCache(root, registry=registry, cache_dir=cache_dir, given=given)
+    if ids is not None and (isinstance(ids, str) or not isinstance(ids, Iterable)):
+        return cache.raw_session(ids)
+    return _chosen(cache, ids, filters)
+
+
+def _chosen(
+    cache: RawProjectCache, ids: Iterable[Any] | None, filters: Mapping[str, Any]
+) -> Iterator[DynamicRoutingSession]:
+    for session_id in cache.session_ids() if ids is None else ids:
+        record = cache.project.record(session_id, known=False)
+        info = cache.project.info(record)
+        if ids is None and info is not None and info.issues:
+            warnings.warn(f"{record} is left out, having issues: {info.issues}", UserWarning, stacklevel=2)
+            continue
+        if info is not None and any(getattr(info, n, v) != v for n, v in filters.items() if hasattr(info, n)):
+            continue
+        try:
+            session = cache.raw_session(session_id)
+            if all(getattr(session, name) == value for name, value in filters.items()):
+                yield session
+        except ProjectCacheError as error:
+            _log.warning("%s is left out: %s", record, error)
