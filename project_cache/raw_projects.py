@@ -91,7 +91,10 @@ class RawProjectCache(ProjectCache):
         """
         record = self.project.record(session_id)
         path = self.project.resolve(record)
-        return BuildPlan(path, info=self.project.info(record), raw=self.raw_mode, **{**self.given, **given})
+        said = {**self.given, **given}
+        return BuildPlan(
+            path, info=self.project.info(record), session_id=str(record), raw=self.raw_mode, **said
+        )
 
     def get_session_data(self, session_id: Any, **given: Any) -> DynamicRoutingSession:  # type: ignore[override]
         """Return a session that reads its NWB, which is built if it is not there.
@@ -118,6 +121,10 @@ class RawProjectCache(ProjectCache):
                 raise
             return DynamicRoutingSession(newest)
         return DynamicRoutingSession(self._built(plan))
+
+    def build(self, session_id: Any, **given: Any) -> Path:
+        """Return the NWB of a session, which is built if it is not there."""
+        return self._built(self.plan(session_id, **given))
 
     def _built(self, plan: BuildPlan) -> Path:
         recipe = recipe_in(self.manifest.folder, plan)

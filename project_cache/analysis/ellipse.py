@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 
 __all__ = ["Ellipse", "fit_ellipse", "fit_ellipse_robustly"]
 
+#: a fit that this part of the points is near to needs no other
+_MOST = 0.9
+_STARTS = 12
+_ROUNDS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Ellipse:
@@ -131,7 +136,7 @@ def _from_conic(
 
 
 def fit_ellipse_robustly(
-    x: NDArray[np.float64], y: NDArray[np.float64], tolerance: float = 1.0, rounds: int = 5
+    x: NDArray[np.float64], y: NDArray[np.float64], tolerance: float = 1.0
 ) -> tuple[Ellipse | None, NDArray[np.bool_]]:
     """Return the ellipse that fits most points, and which points these are.
 
@@ -140,10 +145,7 @@ def fit_ellipse_robustly(
     x, y : numpy.ndarray, shape (points,)
         The points.
     tolerance : float
-        A point is of the ellipse if it is not further from it than this, or than 2.5 times the median
-        distance where that is more.
-    rounds : int
-        How often points may be left out and taken back.
+        A point is of the ellipse if it is not further from it than this.
 
     Returns
     -------
@@ -151,17 +153,35 @@ def fit_ellipse_robustly(
         None where no ellipse fits.
     near : numpy.ndarray of bool, shape (points,)
         Which points are of it.
+
+    Notes
+    -----
+    Where the fit to all points leaves more than a tenth of them aside, it is begun anew with each of twelve half
+    outlines, of which some are without what does not belong (a lid, a reflection). The one that comes near
+    the most points is fitted again to these, until they stay the same.
     """
-    near = np.ones(len(x), dtype=bool)
-    found = fit_ellipse(x, y)
-    for _ in range(rounds):
-        if found is None:
-            return None, np.zeros(len(x), dtype=bool)
-        off = np.abs(found.distances(x, y))
-        # 2.5 medians of normally distributed distances are about 1.7 standard deviations
-        kept = off <= max(tolerance, 2.5 * float(np.median(off)))
-        if (kept == near).all():
+    found, near = _near(x, y, np.ones(len(x), dtype=bool), tolerance)
+    if found is None or near.mean() < _MOST:
+        direction = np.arctan2(y - y.mean(), x - x.mean())
+        for middle in np.linspace(-np.pi, np.pi, _STARTS, endpoint=False):
+            start = _near(x, y, np.cos(direction - middle) > 0, tolerance)
+            if start[1].sum() > near.sum():
+                found, near = start
+    for _ in range(_ROUNDS):
+        again, kept = _near(x, y, near, tolerance)
+        if again is None or kept.sum() < near.sum() or (kept == near).all():
             break
-        near = kept
-        found = fit_ellipse(x[near], y[near])
-    return found, near
+        found, near = again, kept
+    if found is None:
+        return None, np.zeros(len(x), dtype=bool)
+    return fit_ellipse(x[near], y[near]) or found, near
+
+
+def _near(
+    x: NDArray[np.float64], y: NDArray[np.float64], of: NDArray[np.bool_], tolerance: float
+) -> tuple[Ellipse | None, NDArray[np.bool_]]:
+    """Return the ellipse that fits some of the points, and which of all points are near it."""
+    found = fit_ellipse(x[of], y[of])
+    if found is None:
+        return None, np.zeros(len(x), dtype=bool)
+    return found, np.abs(found.distances(x, y)) <= tolerance

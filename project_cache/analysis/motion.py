@@ -61,11 +61,15 @@ def binned(frame: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     squares = frame[: height * size, : width * size].reshape(height, size, width, size)
     # summing whole rows first is several times as fast as a mean over both axes at once
     sums = squares.sum(axis=1, dtype=np.uint32).sum(axis=2, dtype=np.uint32)
-    return sums.astype(np.float32) / np.float32(size * size)
+    means: NDArray[np.float32] = sums.astype(np.float32) / np.float32(size * size)
+    return means
 
 
 def motion_components(
-    frames: Callable[[], Iterable[NDArray[np.float32]]], n_frames: int, n_components: int = 100, first: int = 0
+    frames: Callable[[], Iterable[NDArray[np.float32]]],
+    n_frames: int,
+    n_components: int = 100,
+    first: int = 0,
 ) -> Motion:
     """Return a video's motion energy and the principal components of its motion.
 

@@ -63,7 +63,7 @@ class Responses:
 
 def rates_in(
     trains: Sequence[NDArray[np.float64]], windows: Windows, observed: NDArray[np.bool_] | None = None
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     """Return how fast each unit fires in each window (1/s).
 
     Parameters
@@ -77,17 +77,17 @@ def rates_in(
 
     Returns
     -------
-    numpy.ndarray of float32, shape (units, trials)
+    numpy.ndarray, shape (units, trials)
         NaN where there is no window, or the unit was not observed.
 
     Examples
     --------
     >>> rates_in([np.array([1.0, 1.1, 2.0])], Windows(np.array([1.0, 2.0]), np.array([1.5, 4.0])))
-    array([[4. , 0.5]], dtype=float32)
+    array([[4. , 0.5]])
     """
     duration = windows.stop - windows.start
     there = duration > 0
-    rates = np.full((len(trains), len(duration)), np.nan, dtype=np.float32)
+    rates = np.full((len(trains), len(duration)), np.nan)
     start, stop, lasting = windows.start[there], windows.stop[there], duration[there]
     for number, train in enumerate(trains):
         rates[number, there] = bounds(train, start, stop, "left", "left")[1] / lasting
@@ -98,12 +98,12 @@ def rates_in(
 
 def _response(
     trains: Sequence[NDArray[np.float64]], onsets: NDArray[np.float64], windows: Windows
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each unit's rate in each window (units, trials), and the median time to its first spike (units,)."""
     duration = windows.stop - windows.start
     there = duration > 0
     start, stop, onset, lasting = windows.start[there], windows.stop[there], onsets[there], duration[there]
-    rates = np.full((len(trains), len(duration)), np.nan, dtype=np.float32)
+    rates = np.full((len(trains), len(duration)), np.nan)
     latency = np.full(len(trains), np.nan)
     for number, train in enumerate(trains):
         first, count = bounds(train, start, stop, "left", "left")
@@ -154,11 +154,11 @@ def responses(
     n_trials = known.sum(axis=1)
     rate_before, rate_after = _means(before, n_trials), _means(after, n_trials)
     conditions = np.zeros(len(onsets), dtype=np.intp) if conditions is None else conditions
-    of_condition = np.zeros((len(onsets), int(conditions.max(initial=-1)) + 1), dtype=np.float32)
+    of_condition = np.zeros((len(onsets), int(conditions.max(initial=-1)) + 1))
     of_condition[np.arange(len(onsets)), conditions] = 1
-    filled = np.where(known, change, np.float32(0))
+    filled = np.where(known, change, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        condition_difference = (filled @ of_condition) / (known.astype(np.float32) @ of_condition)
+        condition_difference = (filled @ of_condition) / (known.astype(float) @ of_condition)
         modulation = (rate_after - rate_before) / (rate_after + rate_before)
     return Responses(
         n_trials,
@@ -167,29 +167,29 @@ def responses(
         rate_after - rate_before,
         modulation,
         _signed_rank(_added_spikes(trains, after, baseline, response), known),
-        condition_difference.astype(np.float64),
+        condition_difference,
         latency,
     )
 
 
 def _added_spikes(
-    trains: Sequence[NDArray[np.float64]], after: NDArray[np.float32], baseline: Windows, response: Windows
-) -> NDArray[np.float32]:
+    trains: Sequence[NDArray[np.float64]], after: NDArray[np.float64], baseline: Windows, response: Windows
+) -> NDArray[np.float64]:
     """Return how many more spikes there are in each response than in as long a time up to the baseline's end."""
     duration = response.stop - response.start
     before = rates_in(trains, Windows(baseline.stop - duration, baseline.stop))
     # whole numbers again: what is equal must be so in the last bit, for the ranks
-    added: NDArray[np.float32] = np.rint((after - before) * duration).astype(np.float32)
+    added: NDArray[np.float64] = np.rint((after - before) * duration)
     return added
 
 
-def _means(rates: NDArray[np.float32], n_trials: NDArray[np.int64]) -> NDArray[np.float64]:
+def _means(rates: NDArray[np.float64], n_trials: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the mean of each row without its NaNs; NaN where there is nothing else."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.nansum(rates, axis=1, dtype=np.float64) / n_trials
 
 
-def _signed_rank(change: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _signed_rank(change: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the p value of the Wilcoxon signed-rank test of each row; NaN for no trial, 1 for no change.
 
     Units of one probe were observed in the same trials, so that rows of the same holes are tested at once.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from project_cache.build.components import COMPONENTS
 from project_cache.build.recipe import NAMESPACE, Recipe
-from project_cache.errors import BuildError, ComponentUnavailable, ProjectCacheError
+from project_cache.errors import BuildError, MissingDataError, ProjectCacheError
 from project_cache.files import translated
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def assemble(
             continue
         try:
             made = graph[component.name]
-        except ComponentUnavailable as error:
+        except MissingDataError as error:
+            # not recorded, or not noted by this version of the task: the file says so, and goes without
             contents[component.name] = str(error)
             continue
         objects = list(flattened(made))
@@ -133,6 +134,8 @@ def _put(file: pynwb.NWBFile, place: str, made: Any) -> None:
     if place == "subject":
         file.subject = made
     elif place == "devices":
+        if made.model is not None and made.model.parent is None:
+            file.add_device_model(made.model)
         file.add_device(made)
     elif place == "electrode_groups":
         file.add_electrode_group(made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from project_cache.build.probes import group_name, probe_letters
+from project_cache.build.probes import group_name, probe_info, probe_letters
 
 if TYPE_CHECKING:
     from pynwb.device import Device, DeviceModel
@@ -34,13 +34,18 @@ def devices(raw: RawRecording, options: Options, is_surface_channels: bool = Fal
     models: dict[str, DeviceModel] = {}
     found: dict[str, Device] = {}
     for letter in probe_letters(raw, options, is_surface_channels):
-        probe = raw.ephys.probes[letter]
+        probe = probe_info(raw, letter)
         if probe.type not in models:
             models[probe.type] = DeviceModel(
-                name=probe.type, manufacturer="imec", model_number=probe.part_number or None
+                name=probe.type,
+                manufacturer="imec",
+                model_number=probe.part_number or None,
+                description="silicon probe for extracellular recordings",
             )
         serial = str(probe.serial_number)
-        found[serial] = Device(name=serial, description=probe.type, serial_number=serial, model=models[probe.type])
+        found[serial] = Device(
+            name=serial, description=probe.type, serial_number=serial, model=models[probe.type]
+        )
     if raw.manipulators is not None:
         model = DeviceModel(name="NewScale manipulator", manufacturer="NewScale", description=MANIPULATOR)
         for name in sorted(set(raw.manipulators["device_name"].astype(str))):
@@ -67,7 +72,7 @@ def electrode_groups(
 
     found = {}
     for letter in probe_letters(raw, options, is_surface_channels):
-        probe = raw.ephys.probes[letter]
+        probe = probe_info(raw, letter)
         place = None if raw.insertions is None else raw.insertions.location(letter)
         found[group_name(letter)] = ElectrodeGroup(
             name=group_name(letter),

@@ -86,7 +86,9 @@ def _midrank(table: npt.NDArray[np.int64], code: npt.NDArray[np.int64], sizes: F
     n_rows, n = table.shape
     k = len(sizes)
     cell = (np.arange(n_rows)[:, np.newaxis] * k + code) * width + table
-    found = np.bincount(cell.ravel(), minlength=n_rows * k * width).reshape(n_rows, k, width).astype(np.float64)
+    found = (
+        np.bincount(cell.ravel(), minlength=n_rows * k * width).reshape(n_rows, k, width).astype(np.float64)
+    )
     tied = found.sum(axis=1)
     below = np.cumsum(tied, axis=1) - tied / 2
     own = np.cumsum(found, axis=2) - found / 2
@@ -115,7 +117,8 @@ def _variance(sizes: Floats) -> float:
 
 def _groups(trials: pd.DataFrame) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Yield the rows of trials of one context and one stimulus, and the block, or part, that each is of."""
-    for _, rows in trials.groupby(["rewarded_modality", "stim_name"], sort=True).indices.items():
+    groups = trials.groupby(["rewarded_modality", "stim_name"], sort=True).indices
+    for rows in map(np.asarray, groups.values()):
         ordered = rows[np.argsort(trials["trial_index"].to_numpy()[rows], kind="stable")]
         blocks = trials["block_index"].to_numpy()[ordered]
         if len(np.unique(blocks)) < 2:

@@ -45,7 +45,11 @@ def spike_map(spikes: list[npt.NDArray[np.float64]], depths: npt.ArrayLike) -> n
         Spikes/s in pixels of 20 µm and 5 s. The last row begins at 0 µm, the first column at the first spike's
         whole second.
     """
-    there = [(times, depth) for times, depth in zip(spikes, np.asarray(depths, dtype=float), strict=True) if len(times)]
+    there = [
+        (times, depth)
+        for times, depth in zip(spikes, np.asarray(depths, dtype=float), strict=True)
+        if len(times)
+    ]
     if not there:
         return np.zeros((1, 1), dtype=np.float32)
     first = np.floor(min(times[0] for times, _ in there))
@@ -111,7 +115,9 @@ def _pictures(raw: RawRecording, name: str) -> list[Any]:
     try:
         return [_picture(path, each) for path, each in zip(paths, names, strict=True)]
     except ImportError:
-        _log.warning("The drift maps of %s are drawn anew: Pillow, which reads pictures, is not installed.", name)
+        _log.warning(
+            "The drift maps of %s are drawn anew: Pillow, which reads pictures, is not installed.", name
+        )
     except CorruptObjectError as error:
         _log.warning("The drift maps of %s are drawn anew: %s", name, error)
     return []

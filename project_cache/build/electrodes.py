@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from project_cache.build.probes import channel_offset, group_name, probe_letters
+from project_cache.build.probes import channel_offset, group_name, probe_info, probe_letters
 from project_cache.errors import CorruptObjectError
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from project_cache.raw.recording import RawRecording
     from project_cache.raw.settings import ProbeInfo
 
-__all__ = ["electrode_frame", "electrode_region", "electrodes"]
+__all__ = ["electrode_frame", "electrode_region", "electrodes", "not_in_a_file_yet"]
 
 #: what stands where a channel was not placed in the CCF
 UNANNOTATED = "unannotated"
@@ -40,9 +43,7 @@ _COLUMNS = {
 }
 
 
-def electrode_frame(
-    raw: RawRecording, options: Options, is_surface_channels: bool = False
-) -> pd.DataFrame:
+def electrode_frame(raw: RawRecording, options: Options, is_surface_channels: bool = False) -> pd.DataFrame:
     """Return a row for each channel of the probes that are used, in the order of probes and channels.
 
     Returns
@@ -53,7 +54,7 @@ def electrode_frame(
     """
     parts = []
     for letter in probe_letters(raw, options, is_surface_channels):
-        part = _channels(raw.ephys.probes[letter], letter, channel_offset(is_surface_channels))
+        part = _channels(probe_info(raw, letter), letter, channel_offset(is_surface_channels))
         # what was annotated are the channels of the main recording
         placed = None if is_surface_channels else raw.annotation.get(letter)
         parts.append(part if placed is None else _placed(part, placed, letter))
@@ -69,7 +70,7 @@ def electrode_frame(
 
 def _channels(probe: ProbeInfo, letter: str, offset: int) -> pd.DataFrame:
     n_channels = len(probe.x)
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "group_name": [group_name(letter)] * n_channels,
             "channel": np.arange(n_channels, dtype=np.int64) + offset,
@@ -79,7 +80,6 @@ def _channels(probe: ProbeInfo, letter: str, offset: int) -> pd.DataFrame:
             "imp": np.full(n_channels, IMPEDANCE),
         }
     )
-    return frame
 
 
 def _placed(channels: pd.DataFrame, annotation: pd.DataFrame, letter: str) -> pd.DataFrame:
@@ -149,3 +149,13 @@ def electrode_region(electrodes: DynamicTable, letter: str, channels: Any = None
         data=rows if channels is None else rows[np.asarray(channels, dtype=np.int64)],
         table=electrodes,
     )
+
+
+@contextmanager
+def not_in_a_file_yet() -> Iterator[None]:
+    """Refer to electrodes without hdmf's warning that they are in no file: each component is made by itself."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="The linked table for DynamicTableRegion", category=UserWarning
+        )
+        yield

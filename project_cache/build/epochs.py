@@ -62,12 +62,15 @@ def epochs_table(
             bad = overlapping(invalid["start_time"], invalid["stop_time"], pd.DataFrame([epoch]))
             if bad.any():
                 epoch["tags"].append("invalid_times")
-                reasons = [reason for reason in invalid["reason"][bad] if reason]
-                table.loc[row, "notes"] = ": ".join(["includes invalid times", *filter(None, [", ".join(reasons)])])
+                reasons = ", ".join(reason for reason in invalid["reason"][bad] if reason)
+                note = "includes invalid times"
+                table.loc[row, "notes"] = f"{note}: {reasons}" if reasons else note
     return table
 
 
-def epochs(raw: RawRecording, clock: SessionClock, options: Options, is_wildtype: bool = True) -> TimeIntervals:
+def epochs(
+    raw: RawRecording, clock: SessionClock, options: Options, is_wildtype: bool = True
+) -> TimeIntervals:
     """Return the epochs of a session as TimeIntervals."""
     return time_intervals(
         "epochs",
@@ -81,8 +84,10 @@ def _scripted(clock: SessionClock, is_wildtype: bool) -> list[dict[str, object]]
     rows: list[dict[str, object]] = []
     for stimulus in clock.usable:
         if clock.has_sync:
-            shown = clock.frames(stimulus).display
-            start, stop = float(np.nanmin(shown)), float(np.nanmax(shown))
+            frames = clock.frames(stimulus)
+            seen = np.isfinite(frames.display)
+            times = frames.display[seen] if seen.any() else frames.flip
+            start, stop = float(times.min()), float(times.max())
         else:
             start, stop = 0.0, stimulus.duration
         rows.append(

@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from project_cache.analysis.blinks import likely_blinks
-from project_cache.analysis.pupil import dark_level, find_pupil, find_reflection
+from project_cache.analysis.pupil import find_pupil, find_reflection, pupil_level
 from project_cache.build.features import ellipses_path, read_ellipses
 from project_cache.build.nwb_tables import dynamic_table
-from project_cache.build.video import camera_of, frames, key_frames, times_of
+from project_cache.build.video import camera_of, frames, sample, times_of
 from project_cache.errors import ComponentUnavailable
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ __all__ = ["ellipses_of_video", "eye_ellipses", "eye_tracking", "gaze", "pupil"]
 _LEAST_LIKELIHOOD = 0.5
 #: the first frame of a video holds no picture, but what the recording software says of itself
 _FIRST_PICTURE = 1
+#: frames from which it is told how dark the pupil is
+_SAMPLE = 24
 #: the share of frames with a corneal reflection from which on gaze is counted from it
 _OFTEN = 0.5
 
@@ -92,13 +94,22 @@ def eye_ellipses(raw: RawRecording, clock: Any) -> pd.DataFrame:
     pupil_area = np.pi * fits["pupil_width"].to_numpy() * fits["pupil_height"].to_numpy()
     if not np.isfinite(pupil_area).any():
         raise ComponentUnavailable(f"No pupil is to be seen in any frame of {path}.")
-    eye_area = np.pi * fits["eye_width"].to_numpy() * fits["eye_height"].to_numpy() if "eye_width" in fits else pupil_area
+    eye_area = (
+        np.pi * fits["eye_width"].to_numpy() * fits["eye_height"].to_numpy()
+        if "eye_width" in fits
+        else pupil_area
+    )
     timed = np.isfinite(times)
     # a frame without a time is no frame of the session: neither a blink nor part of the mean
     blinks = np.zeros(len(times), dtype=bool)
     blinks[timed] = likely_blinks(eye_area[timed], pupil_area[timed])
     found = pd.DataFrame(
-        {"timestamps": times, "frame_index": np.arange(len(times)), "likely_blink": blinks, "pupil_area": pupil_area}
+        {
+            "timestamps": times,
+            "frame_index": np.arange(len(times)),
+            "likely_blink": blinks,
+            "pupil_area": pupil_area,
+        }
     )
     found = pd.concat([found, fits], axis=1)[timed].reset_index(drop=True)
     found.attrs["source"] = source
@@ -122,9 +133,9 @@ def ellipses_of_video(path: AnyPath) -> pd.DataFrame:
     Notes
     -----
     See :func:`project_cache.analysis.pupil.find_pupil`. The grey level that divides pupil and eye is one for the
-    whole video, from its key frames.
+    whole video, from a sample of its frames.
     """
-    level = dark_level(key_frames(path))
+    level = pupil_level(sample(path, _SAMPLE))
     names = [f"{part}_{name}" for part in ("pupil", "cr") for name in _MEASURES]
     rows: list[tuple[float, ...]] = []
     nothing = (np.nan,) * len(_MEASURES)

@@ -152,7 +152,9 @@ def _components(name: str, motion: Motion, size: int) -> Any:
         id=np.arange(len(motion.masks)),
         columns=[
             VectorData(
-                name="singular_value", description="how much of the motion it holds", data=motion.singular_values
+                name="singular_value",
+                description="how much of the motion it holds",
+                data=motion.singular_values,
             ),
             VectorData(
                 name="mask",

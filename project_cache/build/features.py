@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from project_cache.build.nwb_tables import dynamic_table
 from project_cache.build.video import CAMERA_NAMES, times_of
 from project_cache.errors import ComponentUnavailable, CorruptObjectError
+from project_cache.raw.layouts import members_of
 from project_cache.raw.places import AnyPath, opened_hdf5
 
 if TYPE_CHECKING:
@@ -25,12 +26,25 @@ if TYPE_CHECKING:
 
     from project_cache.raw.recording import RawRecording
 
-__all__ = ["ellipses_path", "feature_paths", "keypoints", "motion_svd_path", "read_ellipses", "read_keypoints", "read_motion_svd"]
+__all__ = [
+    "ellipses_path",
+    "feature_paths",
+    "keypoints",
+    "motion_svd_path",
+    "read_ellipses",
+    "read_keypoints",
+    "read_motion_svd",
+]
 
 #: ellipses are given by these, in pixels and rad; width and height are half-axes
 ELLIPSE_COLUMNS = ("center_x", "center_y", "width", "height", "phi")
 #: in this order: a folder may be named after a video of one camera, and the file in it after none
-_CAMERAS = (("nose", "nose|zoomed"), ("eye", "eye"), ("face", "face|front"), ("behavior", "behavior|beh|side"))
+_CAMERAS = (
+    ("nose", "nose|zoomed"),
+    ("eye", "eye"),
+    ("face", "face|front"),
+    ("behavior", "behavior|beh|side"),
+)
 #: what a derived folder beside the session's is called, after its name
 _DERIVED = re.compile(r"dlc|lp|lightning|facemap|ellipse|feature|eye.?tracking", re.IGNORECASE)
 #: what Lightning Pose writes beside its predictions, and the column that comes of it
@@ -51,17 +65,19 @@ def feature_paths(raw: RawRecording) -> Iterator[AnyPath]:
     yield from raw.raw_data_paths
     root = raw.root
     folders = [root / "features", root.parent / "features" / root.name]
-    beside = (path for path in root.parent.glob(f"{root.name}_*") if _DERIVED.search(path.name[len(root.name) :]))
+    beside = (
+        path for path in root.parent.glob(f"{root.name}_*") if _DERIVED.search(path.name[len(root.name) :])
+    )
     for folder in [*folders, *sorted(beside, key=str)]:
         if folder.is_dir():
             yield from _files(folder, 3)
 
 
 def _files(folder: AnyPath, depth: int) -> Iterator[AnyPath]:
-    for path in sorted(folder.iterdir(), key=lambda each: each.name):
+    for path in members_of(folder):
         if path.suffix == ".zarr" or not path.is_dir():
             yield path
-        elif depth and not path.name.startswith("."):
+        elif depth:
             yield from _files(path, depth - 1)
 
 
@@ -162,29 +178,23 @@ def keypoints(raw: RawRecording, clock: Any) -> dict[str, DynamicTable]:
     ComponentUnavailable
         There are no such files, or none has as many rows as its camera's video has frames.
     """
-    found: dict[str, tuple[str, AnyPath, list[AnyPath]]] = {}
+    predictions: dict[str, tuple[str, AnyPath]] = {}
+    errors: dict[str, list[AnyPath]] = {}
     for path in feature_paths(raw):
-        label = _camera(path)
-        if path.suffix != ".csv" or label is None:
-            continue
-        tool = _tool(path)
-        if tool is None or (tool == "dlc" and label != "eye"):
-            # points that DeepLabCut's models of the other cameras gave are not reliable
+        label, tool = _camera(path), _tool(path)
+        # points that DeepLabCut's models of the other cameras gave are not reliable
+        if path.suffix != ".csv" or label is None or tool is None or (tool == "dlc" and label != "eye"):
             continue
         name = f"{tool}_{CAMERA_NAMES[label]}"
-        kind = _error_of(path)
-        _, predictions, errors = found.get(name, (label, None, []))
-        if kind is None and predictions is None:
-            found[name] = (label, path, errors)  # type: ignore[assignment]
-        elif kind is not None:
-            found[name] = (label, predictions, [*errors, path])  # type: ignore[assignment]
+        if _error_of(path) is None:
+            predictions.setdefault(name, (label, path))
+        else:
+            errors.setdefault(name, []).append(path)
     tables: dict[str, DynamicTable] = {}
     reasons = []
-    for name, (label, path, errors) in sorted(found.items()):
-        if path is None:
-            continue
+    for name, (label, path) in sorted(predictions.items()):
         try:
-            tables[name] = _table(name, label, path, errors, clock)
+            tables[name] = _table(name, label, path, errors.get(name, []), clock)
         except ComponentUnavailable as error:
             reasons.append(str(error))
     if not tables:
@@ -205,9 +215,7 @@ def _error_of(path: AnyPath) -> str | None:
     return next((column for word, column in _ERRORS.items() if word in path.stem.lower()), None)
 
 
-def _table(
-    name: str, label: str, path: AnyPath, errors: list[AnyPath], clock: Any
-) -> DynamicTable:
+def _table(name: str, label: str, path: AnyPath, errors: list[AnyPath], clock: Any) -> DynamicTable:
     frame = read_keypoints(path)
     for each in errors:
         column = _error_of(each)
@@ -228,7 +236,10 @@ def _table(
         "pca_error": "how far the point is from where the other points put it (pixels)",
         "temporal_norm": "how far the point moved since the frame before (pixels)",
     }
-    texts = {"timestamps": "when the frame was taken (s)", "frame_index": "the frame's number in the video, from 0"}
+    texts = {
+        "timestamps": "when the frame was taken (s)",
+        "frame_index": "the frame's number in the video, from 0",
+    }
     for column in frame.columns[2:]:
         suffix = next((each for each in suffixes if column.endswith(f"_{each}")), None)
         if suffix is not None:

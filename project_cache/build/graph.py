@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from project_cache.errors import ComponentUnavailable, UnknownObjectError
+from project_cache.errors import ComponentUnavailable, MissingDataError, UnknownObjectError
 
 __all__ = ["Graph"]
 
@@ -73,7 +73,7 @@ class Graph:
         self._under_way.append(name)
         try:
             self._done[name] = function(**self._needed(function))
-        except ComponentUnavailable as error:
+        except MissingDataError as error:
             self._unavailable[name] = str(error)
             raise
         finally:
@@ -96,7 +96,7 @@ class Graph:
         """Return a component, or `default` where the recording cannot have it."""
         try:
             return self[name]
-        except ComponentUnavailable:
+        except MissingDataError:
             return default
 
     def function(self, name: str) -> Callable[..., Any]:

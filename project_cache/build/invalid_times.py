@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from project_cache.build.options import Options
     from project_cache.raw.recording import RawRecording
 
-__all__ = ["invalid_intervals", "invalid_times", "overlapping", "valid_rows"]
+__all__ = ["invalid_intervals", "invalid_times", "overlapping", "recording_stop", "valid_rows"]
 
 _DESCRIPTIONS = {
     "start_time": "start of the stretch (s)",
@@ -66,9 +66,7 @@ def invalid_intervals(given: Iterable[Mapping[str, Any]], stop: float) -> pd.Dat
     )
 
 
-def overlapping(
-    start: npt.ArrayLike, stop: npt.ArrayLike, intervals: pd.DataFrame
-) -> npt.NDArray[np.bool_]:
+def overlapping(start: npt.ArrayLike, stop: npt.ArrayLike, intervals: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which of the stretches start…stop share more than an end with any of the intervals."""
     starts, stops = np.asarray(start, np.float64)[:, None], np.asarray(stop, np.float64)[:, None]
     first, last = intervals["start_time"].to_numpy(), intervals["stop_time"].to_numpy()
@@ -90,7 +88,8 @@ def recording_stop(raw: RawRecording, clock: SessionClock) -> float:
     if raw.layout != "tables":
         return float(clock.stop)
     return max(
-        (float(table["stop_time"].max()) for table in raw.tables.values() if "stop_time" in table), default=0.0
+        (float(table["stop_time"].max()) for table in raw.tables.values() if "stop_time" in table),
+        default=0.0,
     )
 
 

@@ -16,10 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from project_cache.build.electrodes import electrode_region
+from project_cache.build.electrodes import electrode_region, not_in_a_file_yet
 from project_cache.build.probes import CHANNELS, group_name, probe_letters, probe_stream
 from project_cache.build.raw_ephys import scaling
-from project_cache.errors import ComponentUnavailable, ConfigurationError, MissingDataError
+from project_cache.errors import (
+    ComponentUnavailable,
+    ConfigurationError,
+    MissingDataError,
+    MissingObjectError,
+)
 
 if TYPE_CHECKING:
     from hdmf.common import DynamicTable
@@ -40,6 +45,8 @@ HIGH_PASS, HIGH_PASS_ORDER = 0.5, 2
 LOW_PASS, LOW_PASS_ORDER = 500.0, 8
 #: what is left of a sample where the overlap of blocks ends
 FORGOTTEN = 1e-9
+#: s: a recording that is shorter than one cycle of the slowest oscillation has none
+SHORTEST = 1 / HIGH_PASS
 #: µV of one count of what is written
 LSB = 0.195
 #: samples of a block that is transformed at once
@@ -147,7 +154,9 @@ def filtered(
     block = -(-block // factor) * factor
     overlap, gain = _prepared(design, block)
     if block <= 2 * overlap:
-        raise ConfigurationError(f"A block of {block:,} samples is too short: the filter remembers {overlap:,}.")
+        raise ConfigurationError(
+            f"A block of {block:,} samples is too short: the filter remembers {overlap:,}."
+        )
     each = (block - 2 * overlap) // factor
     n_channels = len(range(*taken.indices(data.shape[1])))
     found = np.empty((stop - start, n_channels), dtype=np.float32)
@@ -162,12 +171,7 @@ def filtered(
         raw = np.asarray(data[lower:upper, taken])
         for group in range(0, n_channels, _TOGETHER):
             part = raw[:, group : group + _TOGETHER].T.astype(np.float32)
-            part = np.pad(
-                part,
-                ((0, 0), (max(-first, 0), max(last - total, 0))),
-                mode="reflect" if part.shape[1] > 1 else "edge",
-                **({"reflect_type": "odd"} if part.shape[1] > 1 else {}),
-            )
+            part = _continued(part, max(-first, 0), max(last - total, 0))
             skip = max(first, 0) - lower
             part = part[:, skip : skip + block]
             # the offset is what a high-pass removes; without it rounding is relative to the signal
@@ -181,9 +185,20 @@ def filtered(
     return found
 
 
+def _continued(part: npt.NDArray[np.float32], before: int, after: int) -> npt.NDArray[np.float32]:
+    """Return traces, shape (channels, samples), continued at either end by their mirror image, turned over."""
+    if not before and not after:
+        return part
+    if part.shape[1] == 1:
+        return np.pad(part, ((0, 0), (before, after)), mode="edge")
+    return np.pad(part, ((0, 0), (before, after)), mode="reflect", reflect_type="odd")
+
+
 def _computed(stream: Stream, options: Options) -> tuple[Any, npt.NDArray[np.int64], LfpFilter]:
     """Return the filtered LFP of a stream as int16 counts, read when sliced; its channels; and the filter."""
-    from project_cache.build.streaming import LazyArray
+    from scipy.fft import next_fast_len
+
+    from project_cache.build.streaming import CHUNK_ROWS, LazyArray
 
     factor = round(stream.nominal_rate / options.lfp_rate)
     if factor < 1 or abs(factor * options.lfp_rate - stream.nominal_rate) > 1e-6 * stream.nominal_rate:
@@ -197,15 +212,31 @@ def _computed(stream: Stream, options: Options) -> tuple[Any, npt.NDArray[np.int
     taken = slice(int(contacts[0]), int(contacts[-1]) + 1, options.lfp_channel_stride)
     scale = (stream.bit_volts[channels] / LSB).astype(np.float32)
     limits = np.iinfo(np.int16)
+    overlap = design.overlap()
+    n_samples = -(-stream.n_samples // factor)
+    block = min(BLOCK, next_fast_len(stream.n_samples + 2 * overlap + factor, real=True))
+    # always cut at the same places: then a slice is, to the last bit, what the whole has there
+    each = (block - 2 * overlap) // factor
+    each = max(each // CHUNK_ROWS, 1) * CHUNK_ROWS if each > CHUNK_ROWS else each
+    last: dict[int, npt.NDArray[np.int16]] = {}
+
+    def piece(number: int) -> npt.NDArray[np.int16]:
+        if number not in last:
+            stop = min((number + 1) * each, n_samples)
+            values = filtered(stream.data, design, number * each, stop, taken, block)
+            values *= scale
+            last.clear()
+            last[number] = np.clip(np.rint(values, out=values), limits.min, limits.max).astype(np.int16)
+        return last[number]
 
     def read(start: int, stop: int) -> npt.NDArray[np.int16]:
-        values = filtered(stream.data, design, start, stop, taken)
-        values *= scale
-        return np.clip(np.rint(values, out=values), limits.min, limits.max).astype(np.int16)
+        parts = [
+            piece(number)[max(start - number * each, 0) : stop - number * each]
+            for number in range(start // each, -(-stop // each))
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, len(channels)), dtype=np.int16)
 
-    n_samples = -(-stream.n_samples // factor)
-    block = (BLOCK - 2 * design.overlap()) // factor
-    return LazyArray((n_samples, len(channels)), np.int16, read, block=block), channels, design
+    return LazyArray((n_samples, len(channels)), np.int16, read, block=each), channels, design
 
 
 def lfp(
@@ -215,7 +246,7 @@ def lfp(
     electrodes: DynamicTable,
     is_surface_channels: bool = False,
 ) -> LFP:
-    """Return the filtered LFP: ``LFP``, with a series of volts for each probe, named ``probeA`` …
+    """Return the filtered LFP: ``LFP``, with a series of volts for each probe, named ``probeA`` and so on.
 
     What was computed before, and lies in a folder ``lfp…`` of the recording or its sorted output, is taken. Else
     the raw LFP is filtered, when it is read or written: zero phase, 0.5 to 500 Hz.
@@ -236,12 +267,13 @@ def lfp(
             stream = probe_stream(raw, letter, "LFP")
             clock.stream(stream.name)
             series.append(_series(raw, clock, options, electrodes, stream, before.get(letter)))
-        except MissingDataError as error:
+        except (MissingDataError, MissingObjectError) as error:
             _log.warning("The LFP of probe %s of %s is left out: %s", letter, raw.id, error)
             why.append(str(error))
     if not series:
         raise ComponentUnavailable(f"{raw.root} has no LFP that can be used: {'; '.join(why)}")
-    return LFP(name="LFP", electrical_series=series)
+    with not_in_a_file_yet():
+        return LFP(name="LFP", electrical_series=series)
 
 
 def _series(
@@ -256,9 +288,12 @@ def _series(
 
     when = clock.stream(stream.name)
     letter = str(stream.probe)
-    if not stream.n_samples:
-        raise MissingDataError(f"{stream.path} has no samples.")
     if before is None:
+        if stream.n_samples < SHORTEST * stream.nominal_rate:
+            raise MissingDataError(
+                f"{stream.path} has {stream.n_samples / stream.nominal_rate:.3g} s of samples, of which no LFP from "
+                f"{HIGH_PASS:g} Hz on can be had."
+            )
         data, channels, design = _computed(stream, options)
         rate, conversion, of_channel = when.rate / design.factor, LSB * 1e-6, None
         how = f"Filtered from the raw LFP ({stream.name}, {stream.nominal_rate:g} Hz): {design.describe()}."
@@ -269,18 +304,19 @@ def _series(
         rate = when.rate * nominal / stream.nominal_rate
         conversion, of_channel = scaling(bit_volts)
         how = f"Computed before this file was built, and read from {before.name}."
-    return ElectricalSeries(
-        name=group_name(letter),
-        description=f"LFP of {group_name(letter)}. {how}",
-        data=data,
-        electrodes=electrode_region(electrodes, letter, channels),
-        rate=float(rate),
-        starting_time=float(when.start),
-        conversion=conversion,
-        channel_conversion=of_channel,
-        resolution=conversion,
-        filtering=FILTERING,
-    )
+    with not_in_a_file_yet():
+        return ElectricalSeries(
+            name=group_name(letter),
+            description=f"LFP of {group_name(letter)}. {how}",
+            data=data,
+            electrodes=electrode_region(electrodes, letter, channels),
+            rate=float(rate),
+            starting_time=float(when.start),
+            conversion=conversion,
+            channel_conversion=of_channel,
+            resolution=conversion,
+            filtering=FILTERING,
+        )
 
 
 def precomputed_lfp(raw: RawRecording) -> dict[str, AnyPath]:
@@ -295,7 +331,8 @@ def precomputed_lfp(raw: RawRecording) -> dict[str, AnyPath]:
     for parent in (raw.root, raw.sorted_path):
         if parent is None or not parent.is_dir():
             continue
-        for folder in sorted(parent.iterdir(), key=str):
+        folders: list[Any] = sorted(parent.iterdir(), key=str)
+        for folder in folders:
             if not folder.name.lower().startswith("lfp") or not folder.is_dir():
                 continue
             for each in sorted(folder.iterdir(), key=str):
@@ -322,5 +359,9 @@ def _precomputed(path: AnyPath) -> tuple[Any, npt.NDArray[np.int64], float, npt.
     rate = group.attrs.get("sampling_frequency")
     if not isinstance(rate, int | float) or not rate > 0:
         raise MissingDataError(f"{path} does not say at which rate it was sampled.")
-    gains = group.read("properties/gain_to_uV") if "properties/gain_to_uV" in group else np.full(len(numbers), LSB)
+    gains = (
+        group.read("properties/gain_to_uV")
+        if "properties/gain_to_uV" in group
+        else np.full(len(numbers), LSB)
+    )
     return lazy(group.array("traces_seg0")), numbers, float(rate), np.asarray(gains, dtype=np.float64)

@@ -89,7 +89,9 @@ def lick_table(raw: RawRecording, clock: SessionClock) -> pd.DataFrame:
         fell) and ``is_likely_lick``.
     """
     if raw.layout == "tables":
-        raise ComponentUnavailable(f"{raw.id} has tables only, and no licks but the response_time of its trials.")
+        raise ComponentUnavailable(
+            f"{raw.id} has tables only, and no licks but the response_time of its trials."
+        )
     try:
         rising, falling = lick_edges(raw)
     except ComponentUnavailable as error:
@@ -106,21 +108,29 @@ def lick_table(raw: RawRecording, clock: SessionClock) -> pd.DataFrame:
 
 def licks(lick_table: pd.DataFrame) -> Events:
     """Return when the subject touched the lick sensor, as Events."""
-    source = "rising edges of its sync line" if "duration" in lick_table else "frames at which the script saw it"
+    source = (
+        "rising edges of its sync line" if "duration" in lick_table else "frames at which the script saw it"
+    )
     return events("licks", f"starts of contacts with the lick sensor ({source})", lick_table["timestamps"])
 
 
 def licks_details(lick_table: pd.DataFrame) -> DynamicTable:
     """Return what is known of each of the `licks`, row by row."""
     if "duration" not in lick_table:
-        raise ComponentUnavailable("The lick sensor's line was not recorded: nothing but times is known of licks.")
-    return dynamic_table("licks_details", "one row for each of the events in `licks`", lick_table, _DESCRIPTIONS)
+        raise ComponentUnavailable(
+            "The lick sensor's line was not recorded: nothing but times is known of licks."
+        )
+    return dynamic_table(
+        "licks_details", "one row for each of the events in `licks`", lick_table, _DESCRIPTIONS
+    )
 
 
 def lick_sensor_rising_edges(raw: RawRecording) -> Events:
     """Return when the lick sensor's line went up (s), as Events."""
     return events(
-        "lick_sensor_rising_edges", "rising edges of the lick sensor's line: a contact began", lick_edges(raw)[0]
+        "lick_sensor_rising_edges",
+        "rising edges of the lick sensor's line: a contact began",
+        lick_edges(raw)[0],
     )
 
 
@@ -129,4 +139,6 @@ def lick_sensor_falling_edges(raw: RawRecording) -> Events:
     falling = lick_edges(raw)[1]
     if not len(falling):
         raise ComponentUnavailable(f"The lick sensor's line never went down in the sync file of {raw.id}.")
-    return events("lick_sensor_falling_edges", "falling edges of the lick sensor's line: a contact ended", falling)
+    return events(
+        "lick_sensor_falling_edges", "falling edges of the lick sensor's line: a contact ended", falling
+    )

@@ -59,9 +59,7 @@ _AUD = _TIMES | {
 _LUMINANCE = _TIMES | {"level": "luminance of the screen, from -1 (black) to 1 (white)"}
 
 
-def appended(
-    files: list[StimulusFile], rows_of: Callable[[StimulusFile], pd.DataFrame]
-) -> pd.DataFrame:
+def appended(files: list[StimulusFile], rows_of: Callable[[StimulusFile], pd.DataFrame]) -> pd.DataFrame:
     """Return the rows of several files of one script under one another.
 
     Trials keep the number that they have in their file; where there are several files, ``stimulus_file`` says
@@ -108,7 +106,9 @@ def _intervals(
     name: str, description: str, table: pd.DataFrame, columns: dict[str, str], raw: RawRecording
 ) -> TimeIntervals:
     stored = raw.table_descriptions.get(name, {}) if raw.layout == "tables" else {}
-    return time_intervals(name, description, table, columns | {key: text for key, text in stored.items() if text})
+    return time_intervals(
+        name, description, table, columns | {key: text for key, text in stored.items() if text}
+    )
 
 
 def _table(

@@ -106,7 +106,9 @@ def _table(
             if not flat:
                 continue
             target = VectorData(name=column, description=text, data=flat)
-            index = VectorIndex(name=f"{column}_index", data=np.cumsum([len(c) for c in cells]), target=target)
+            index = VectorIndex(
+                name=f"{column}_index", data=np.cumsum([len(c) for c in cells]), target=target
+            )
             columns += [target, index]
             names.append(column)
             continue

@@ -39,10 +39,14 @@ _LED_WAVELENGTHS = {"led_1": 470.0, "led_2": 470.0}
 
 def has_light(task: StimulusFile) -> bool:
     """Return whether light was used in any completed trial."""
-    return "trialOptoOnsetFrame" in task and bool(np.isfinite(_scalars(task, "trialOptoOnsetFrame")).any())
+    return _saved(task, "trialOptoOnsetFrame") and bool(
+        np.isfinite(_scalars(task, "trialOptoOnsetFrame")).any()
+    )
 
 
-def light(task: StimulusFile, onset: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]) -> pd.DataFrame:
+def light(
+    task: StimulusFile, onset: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]
+) -> pd.DataFrame:
     """Return what light each trial had.
 
     Parameters
@@ -76,6 +80,11 @@ def light(task: StimulusFile, onset: npt.NDArray[np.float64], offset: npt.NDArra
     return pd.DataFrame(rows, columns=["trial", *DESCRIPTIONS])
 
 
+def _saved(task: StimulusFile, name: str) -> bool:
+    """Whether the file has a value for each trial: without light the script saves an empty list, or nothing."""
+    return name in task and 0 < task.n_trials <= len(task[name])
+
+
 _DARK: dict[str, Any] = {
     "opto_duration": np.nan,
     "opto_label": "",
@@ -95,9 +104,9 @@ def _repeated(values: list[Any], n: int) -> list[Any]:
 
 def _modern(task: StimulusFile, trial: int) -> dict[str, list[Any]]:
     parameters: dict[str, Any] = task["optoParams"]
-    label = str(task.trial("trialOptoLabel")[trial]) if "trialOptoLabel" in task else ""
+    label = str(task.trial("trialOptoLabel")[trial]) if _saved(task, "trialOptoLabel") else ""
     labels = [str(text) for text in parameters.get("label", [])]
-    index = _scalars(task, "trialOptoParamsIndex")[trial] if "trialOptoParamsIndex" in task else np.nan
+    index = _scalars(task, "trialOptoParamsIndex")[trial] if _saved(task, "trialOptoParamsIndex") else np.nan
     if np.isfinite(index):
         row = int(index)
     elif label in labels:
@@ -109,7 +118,7 @@ def _modern(task: StimulusFile, trial: int) -> dict[str, list[Any]]:
         for name in ("bregmaX", "bregmaY", "bregma offset X", "bregma offset Y", "power")
     }
     devices = parameters.get("device", [])
-    if "trialOptoDevice" in task:
+    if _saved(task, "trialOptoDevice"):
         used = task.trial("trialOptoDevice")[trial]
     else:
         used = devices[row] if 0 <= row < len(devices) else ""
@@ -133,8 +142,12 @@ def _legacy(task: StimulusFile, trial: int) -> dict[str, list[Any]]:
     device = task.get("optoDevName", "")
     return {
         "opto_label": [names[i] if i is not None and i < len(names) else "" for i in found],
-        "opto_location_bregma_x": [places[i, 0] if i is not None and i < len(places) else np.nan for i in found],
-        "opto_location_bregma_y": [places[i, 1] if i is not None and i < len(places) else np.nan for i in found],
+        "opto_location_bregma_x": [
+            places[i, 0] if i is not None and i < len(places) else np.nan for i in found
+        ],
+        "opto_location_bregma_y": [
+            places[i, 1] if i is not None and i < len(places) else np.nan for i in found
+        ],
         "opto_power": [power_of(task, voltage) for voltage in voltages],
         "opto_wavelength": [wavelength_of(name) for name in _names(device)],
     }
@@ -142,7 +155,7 @@ def _legacy(task: StimulusFile, trial: int) -> dict[str, list[Any]]:
 
 def _waveforms(task: StimulusFile, trial: int) -> dict[str, list[Any]]:
     durations = np.atleast_1d(np.asarray(task.trial("trialOptoDur")[trial], np.float64))
-    if "trialOptoSinFreq" in task:
+    if _saved(task, "trialOptoSinFreq"):
         frequencies = np.atleast_1d(np.asarray(task.trial("trialOptoSinFreq")[trial], np.float64))
     else:
         frequencies = np.atleast_1d(np.asarray(task.get("optoSinFreq", 0.0), np.float64))
@@ -154,7 +167,9 @@ def _waveforms(task: StimulusFile, trial: int) -> dict[str, list[Any]]:
 
 def _scalars(task: StimulusFile, name: str) -> npt.NDArray[np.float64]:
     """One number for each trial, where older or newer versions may have saved an array of one."""
-    return np.array([np.asarray(v, np.float64).reshape(-1)[0] if np.size(v) else np.nan for v in task.trial(name)])
+    return np.array(
+        [np.asarray(v, np.float64).reshape(-1)[0] if np.size(v) else np.nan for v in task.trial(name)]
+    )
 
 
 def _cell(values: Any, row: int) -> list[float]:

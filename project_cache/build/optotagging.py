@@ -105,7 +105,9 @@ def optotagging_trials(raw: RawRecording, clock: SessionClock, options: Options)
 def _rows(stimulus: StimulusFile, clock: SessionClock) -> pd.DataFrame:
     onset, offset = clock.opto(stimulus)
     n = stimulus.n_trials
-    rows = pulse_windows(onset, offset, float(stimulus["optoInterval"]) / float(stimulus.get("frameRate", 60)))
+    rows = pulse_windows(
+        onset, offset, float(stimulus["optoInterval"]) / float(stimulus.get("frameRate", 60))
+    )
     frequency = _first(stimulus, "trialOptoSinFreq", n)
     if np.isnan(frequency).all():
         frequency[:] = float(np.nan_to_num(np.asarray(stimulus.get("optoSinFreq", 0.0), np.float64).max()))
@@ -140,7 +142,9 @@ def _places(stimulus: StimulusFile) -> tuple[list[str], Floats, Floats]:
     places = np.asarray(stimulus.get("bregmaXY", np.zeros((0, 2))), np.float64).reshape(-1, 2)
     if {"X", "Y"} <= set(locations):
         places = np.column_stack([np.asarray(locations[axis], np.float64).reshape(-1) for axis in ("X", "Y")])
-    labels = [str(text) for text in stimulus.trial("trialOptoLabel")] if "trialOptoLabel" in stimulus else None
+    labels = (
+        [str(text) for text in stimulus.trial("trialOptoLabel")] if "trialOptoLabel" in stimulus else None
+    )
     row: list[int | None] = [None] * n
     if labels is not None and names:
         row = [names.index(text) if text in names else None for text in labels]

@@ -106,7 +106,9 @@ def _block(index: int, block: pd.DataFrame, first_modality: str) -> Mapping[str,
     row["signed_cross_modality_dprime"] = -cross if modality == "aud" else cross
     for name in ("vis", "aud"):
         target, nontarget = flags[f"is_{name}_target"], flags[f"is_{name}_nontarget"]
-        row[f"{name}_dprime"] = dprime(_n(hit & target), _n(target), _n(false_alarm & nontarget), _n(nontarget))
+        row[f"{name}_dprime"] = dprime(
+            _n(hit & target), _n(target), _n(false_alarm & nontarget), _n(nontarget)
+        )
     row |= {
         "n_trials": len(block),
         "n_responses": _n(response),

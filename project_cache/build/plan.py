@@ -39,6 +39,8 @@ class BuildPlan:
         What the project's registry says of the session.
     sorted_data_path, annotations_path : path-like, optional
         Where sorted output and CCF annotation lie, when it is neither inside the folder nor beside it.
+    session_id : str, optional
+        The session's id, where the folder's name alone does not tell it: the second recording of a day.
     raw : {'omit', 'lfp', 'copy'}
         What a built file does with the raw AP and LFP.
     **given
@@ -60,6 +62,7 @@ class BuildPlan:
         info: SessionInfo | None = None,
         sorted_data_path: Any = None,
         annotations_path: Any = None,
+        session_id: str | None = None,
         raw: str = "omit",
         **given: Any,
     ) -> None:
@@ -89,6 +92,8 @@ class BuildPlan:
             sorted_data_path=sorted_data_path,
             annotations_path=annotations_path,
             excluded_stim_file_names=self.options.excluded_stim_file_names,
+            session_id=session_id,
+            experiment_day=getattr(info, "experiment_day", None),
         )
 
     def __repr__(self) -> str:

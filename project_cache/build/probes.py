@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from project_cache.errors import ComponentUnavailable, MissingDataError
+from project_cache.errors import ComponentUnavailable, MissingDataError, MissingObjectError
 
 if TYPE_CHECKING:
     from project_cache.build.options import Options
     from project_cache.raw.openephys import Stream
     from project_cache.raw.recording import RawRecording
+    from project_cache.raw.settings import ProbeInfo
 
-__all__ = ["CHANNELS", "SURFACE_OFFSET", "channel_offset", "group_name", "probe_letters", "probe_stream"]
+__all__ = [
+    "CHANNELS", "SURFACE_OFFSET", "channel_offset", "group_name", "probe_info", "probe_letters",
+    "probe_stream",
+]  # fmt: skip
 
 LETTERS = "ABCDEF"
 #: channels of a Neuropixels 1.0 probe that are recorded at once
@@ -55,9 +59,10 @@ def probe_letters(raw: RawRecording, options: Options, is_surface_channels: bool
     letters -= set(options.probe_letters_to_skip.upper())
     if options.probe_letters_to_skip:
         why.append(f"{options.probe_letters_to_skip} are to be skipped")
-    if raw.is_sorted and raw.sorted is not None and not is_surface_channels:
-        letters &= set(raw.sorted.probes)
-        why.append(f"{', '.join(raw.sorted.probes) or 'none'} were sorted")
+    was_sorted = () if is_surface_channels else _sorted_letters(raw)
+    if was_sorted:
+        letters &= set(was_sorted)
+        why.append(f"{', '.join(was_sorted)} were sorted")
     recorded = raw.ephys.probes
     letters &= set(recorded)
     why.append(f"{', '.join(recorded) or 'none'} were recorded")
@@ -69,9 +74,32 @@ def probe_letters(raw: RawRecording, options: Options, is_surface_channels: bool
     return tuple(sorted(letters))
 
 
+def _sorted_letters(raw: RawRecording) -> tuple[str, ...]:
+    """Return the probes that have sorted output; none, where there is no output that can be used."""
+    if not raw.is_sorted or raw.sorted is None:
+        return ()
+    try:
+        return tuple(raw.sorted.probes)
+    except (MissingDataError, MissingObjectError):
+        return ()
+
+
 def _inserted(raw: RawRecording) -> set[str]:
     """Return the probes that a hole is noted for."""
     return set() if raw.insertions is None else set(raw.insertions.letters)
+
+
+def probe_info(raw: RawRecording, letter: str) -> ProbeInfo:
+    """Return what the recording's settings say of a probe.
+
+    Raises
+    ------
+    ComponentUnavailable
+        It was not recorded.
+    """
+    if raw.ephys is None or letter not in raw.ephys.probes:
+        raise ComponentUnavailable(f"{raw.root} has no recording of probe {letter}.")
+    return raw.ephys.probes[letter]
 
 
 def probe_stream(raw: RawRecording, letter: str, band: str) -> Stream:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from project_cache.build.electrodes import electrode_region
+from project_cache.build.electrodes import electrode_region, not_in_a_file_yet
 from project_cache.build.probes import group_name, probe_letters, probe_stream
-from project_cache.errors import ComponentUnavailable, MissingDataError
+from project_cache.errors import ComponentUnavailable, MissingDataError, MissingObjectError
 
 if TYPE_CHECKING:
     from hdmf.common import DynamicTable
@@ -25,7 +25,10 @@ __all__ = ["raw_ap", "raw_lfp", "scaling"]
 _log = logging.getLogger("project_cache")
 
 FILTERING = {"AP": "0.3-10 kHz", "LFP": "0.5-500 Hz"}
-_SAID = {"AP": "Action potential band of {}, as it was recorded.", "LFP": "LFP band of {}, as it was recorded."}
+_SAID = {
+    "AP": "Action potential band of {}, as it was recorded.",
+    "LFP": "LFP band of {}, as it was recorded.",
+}
 
 
 def scaling(bit_volts: Any) -> tuple[float, Any]:
@@ -78,13 +81,13 @@ def _series(
             data, channels = _traces(stream)
             if not len(data):
                 raise MissingDataError(f"{stream.path} has no samples.")
-        except MissingDataError as error:
+        except (MissingDataError, MissingObjectError) as error:
             _log.warning("The raw %s of probe %s of %s is left out: %s", band, letter, raw.id, error)
             why.append(str(error))
             continue
         conversion, of_channel = scaling(stream.bit_volts[channels])
-        found.append(
-            ElectricalSeries(
+        with not_in_a_file_yet():
+            series = ElectricalSeries(
                 name=group_name(letter),
                 description=_SAID[band].format(group_name(letter)),
                 comments=f"Stream {stream.name}; its clock: {when.method}.",
@@ -97,7 +100,7 @@ def _series(
                 resolution=conversion,
                 filtering=FILTERING[band],
             )
-        )
+        found.append(series)
     if not found:
         raise ComponentUnavailable(f"{raw.root} has no raw {band} that can be used: {'; '.join(why)}")
     return found
@@ -110,7 +113,7 @@ def raw_ap(
     electrodes: DynamicTable,
     is_surface_channels: bool = False,
 ) -> FilteredEphys:
-    """Return the raw AP band: ``AP``, with a series of volts for each probe, named ``probeA`` …
+    """Return the raw AP band: ``AP``, with a series of volts for each probe, named ``probeA`` and so on.
 
     Raises
     ------
@@ -120,7 +123,8 @@ def raw_ap(
     from pynwb.ecephys import FilteredEphys
 
     series = _series(raw, clock, options, electrodes, "AP", is_surface_channels)
-    return FilteredEphys(name="AP", electrical_series=series)
+    with not_in_a_file_yet():
+        return FilteredEphys(name="AP", electrical_series=series)
 
 
 def raw_lfp(
@@ -130,7 +134,7 @@ def raw_lfp(
     electrodes: DynamicTable,
     is_surface_channels: bool = False,
 ) -> LFP:
-    """Return the raw LFP band: ``LFP_raw``, with a series of volts for each probe, named ``probeA`` …
+    """Return the raw LFP band: ``LFP_raw``, with a series of volts for each probe, named ``probeA`` and so on.
 
     Raises
     ------
@@ -140,4 +144,5 @@ def raw_lfp(
     from pynwb.ecephys import LFP
 
     series = _series(raw, clock, options, electrodes, "LFP", is_surface_channels)
-    return LFP(name="LFP_raw", electrical_series=series)
+    with not_in_a_file_yet():
+        return LFP(name="LFP_raw", electrical_series=series)

@@ -65,11 +65,20 @@ def vis_rf_maps(units: Units, vis_rf_mapping_trials: TimeIntervals) -> DynamicTa
                 "mean rate from 25 to 200 ms after a grating's onset at each position, of shape (y, x) (spikes/s)",
                 place.rate,
             ),
-            "rf_map_n_trials": ("number of gratings at each position, of shape (y, x)", _each(place.n_trials, rows)),
-            "grid_x": ("x of the map's columns: pixels to the right of the screen's centre", _each(across, rows)),
+            "rf_map_n_trials": (
+                "number of gratings at each position, of shape (y, x)",
+                _each(place.n_trials, rows),
+            ),
+            "grid_x": (
+                "x of the map's columns: pixels to the right of the screen's centre",
+                _each(across, rows),
+            ),
             "grid_y": ("y of the map's rows: pixels above the screen's centre", _each(down, rows)),
             "rf_p_value": (f"for the map: {_TEST}", place.p_value),
-            "preferred_x": ("x of the map's largest rate (pixels); NaN where all are 0", _at(across, at, len(across))),
+            "preferred_x": (
+                "x of the map's largest rate (pixels); NaN where all are 0",
+                _at(across, at, len(across)),
+            ),
             "preferred_y": (
                 "y of the map's largest rate (pixels); NaN where all are 0",
                 _at(down, at, len(across), rows=True),
@@ -81,7 +90,9 @@ def vis_rf_maps(units: Units, vis_rf_mapping_trials: TimeIntervals) -> DynamicTa
     if len(flashes):
         contrasts = _tuning(units, "vis", flashes, flashes["flash_contrast"].to_numpy(float))
         columns |= _curve("flash_contrast", "of a full-field flash (-1: black, 1: white)", contrasts)
-    return _table("vis_rf_maps", "small gratings and full-field flashes (25 to 200 ms after onset)", units, columns)
+    return _table(
+        "vis_rf_maps", "small gratings and full-field flashes (25 to 200 ms after onset)", units, columns
+    )
 
 
 def aud_rf_maps(units: Units, aud_rf_mapping_trials: TimeIntervals) -> DynamicTable:
@@ -148,7 +159,9 @@ def _tuning(units: Units, modality: str, trials: pd.DataFrame, *parameters: NDAr
     for number, there in enumerate(holes):
         members = np.flatnonzero(group.ravel() == number)
         if there.any():
-            part = tuning(counts[np.ix_(members, there)], duration[there], *(each[there] for each in parameters))
+            part = tuning(
+                counts[np.ix_(members, there)], duration[there], *(each[there] for each in parameters)
+            )
             places = tuple(
                 np.searchsorted(all_values, values)
                 for all_values, values in zip(whole.axes, part.axes, strict=True)
@@ -204,6 +217,8 @@ def _table(name: str, stimuli: str, units: Units, columns: dict[str, tuple[str, 
         name=name,
         description=f"Responses of each unit to {stimuli}, by position or value; one row for a unit.",
         id=np.arange(len(names)),
-        columns=[VectorData(name=column, description=text, data=data) for column, (text, data) in kept.items()],
+        columns=[
+            VectorData(name=column, description=text, data=data) for column, (text, data) in kept.items()
+        ],
         colnames=list(kept),
     )

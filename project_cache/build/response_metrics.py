@@ -116,7 +116,10 @@ def spike_trains(units: Units) -> list[NDArray[np.float64]]:
     if "spike_times" not in units.colnames:
         raise ComponentUnavailable("The units have no spike times.")
     index = units["spike_times"]
-    times, ends = np.asarray(index.target.data[:], dtype=np.float64), np.asarray(index.data[:], dtype=np.int64)
+    times, ends = (
+        np.asarray(index.target.data[:], dtype=np.float64),
+        np.asarray(index.data[:], dtype=np.int64),
+    )
     trains = np.split(times, ends[:-1]) if len(ends) else []
     return [train if (train[1:] >= train[:-1]).all() else np.sort(train) for train in trains]
 
@@ -154,7 +157,7 @@ def observed_in(
         key = these.tobytes()
         if key not in known:
             inside = (these[:, :1] <= start) & (stop <= these[:, 1:])
-            known[key] = inside.any(axis=0)
+            known[key] = np.asarray(inside.any(axis=0))
         observed[number] = known[key]
     return observed
 
@@ -183,7 +186,9 @@ def _of_task(frame: pd.DataFrame) -> Iterator[_Stimulus]:
 def _of_mapping(vis: pd.DataFrame, aud: pd.DataFrame) -> Iterator[_Stimulus]:
     gratings = _chosen(vis, "is_small_field_grating")
     if len(gratings):
-        places = [f"x={x:.0f}, y={y:.0f}" for x, y in zip(gratings["grating_x"], gratings["grating_y"], strict=True)]
+        places = [
+            f"x={x:.0f}, y={y:.0f}" for x, y in zip(gratings["grating_x"], gratings["grating_y"], strict=True)
+        ]
         yield _Stimulus("vis", "grating", "vis_rf_mapping_trials", gratings, places)
     flashes = _chosen(vis, "is_full_field_flash")
     if len(flashes):
@@ -191,7 +196,11 @@ def _of_mapping(vis: pd.DataFrame, aud: pd.DataFrame) -> Iterator[_Stimulus]:
         yield _Stimulus(
             "vis", "flash", "vis_rf_mapping_trials", flashes, [f"contrast={value:g}" for value in contrasts]
         )
-    for column, name in (("is_pure_tone", "tone"), ("is_AM_noise", "AM_noise"), ("is_white_noise", "white_noise")):
+    for column, name in (
+        ("is_pure_tone", "tone"),
+        ("is_AM_noise", "AM_noise"),
+        ("is_white_noise", "white_noise"),
+    ):
         sounds = _chosen(aud, column)
         if len(sounds):
             frequencies = sounds["freq"] if "freq" in sounds else [np.nan] * len(sounds)
@@ -223,7 +232,9 @@ def _rows(
     # in mapping trials the script begins a trial with its stimulus: of a baseline of one frame's time nothing can
     # be said, and what is before it is the grey screen between stimuli
     start = np.fmin(frame["start_time"].to_numpy(dtype=float), before - (closes - opens))
-    labels, conditions = np.unique(np.asarray(stimulus.conditions or ["all"] * len(frame)), return_inverse=True)
+    labels, conditions = np.unique(
+        np.asarray(stimulus.conditions or ["all"] * len(frame)), return_inverse=True
+    )
     found = responses(
         trains,
         onset,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from project_cache.raw.recording import RawRecording
     from project_cache.raw.stimulus import StimulusFile
 
-__all__ = ["delivery_frames", "reward_table", "rewards", "rewards_details"]
+__all__ = ["delivery_frames", "pulses", "reward_table", "rewards", "rewards_details", "solenoid_openings"]
 
 #: since when sync has recorded the solenoid's line
 SOLENOID_RECORDED_SINCE = date(2024, 4, 1)
@@ -42,9 +42,12 @@ def delivery_frames(stimulus: StimulusFile) -> tuple[npt.NDArray[np.int64], npt.
     The script notes a reward by hand both with all rewards and by itself; it is one delivery, and listed once.
     """
     given, manual = (
-        np.asarray(stimulus.get(name, []), np.float64).reshape(-1) for name in ("rewardFrames", "manualRewardFrames")
+        np.asarray(stimulus.get(name, []), np.float64).reshape(-1)
+        for name in ("rewardFrames", "manualRewardFrames")
     )
-    frames = np.unique(np.concatenate([given[np.isfinite(given)], manual[np.isfinite(manual)]]).astype(np.int64))
+    frames = np.unique(
+        np.concatenate([given[np.isfinite(given)], manual[np.isfinite(manual)]]).astype(np.int64)
+    )
     return frames, np.isin(frames, manual)
 
 
@@ -58,7 +61,9 @@ def reward_table(raw: RawRecording, clock: SessionClock) -> pd.DataFrame:
         ``is_manual``.
     """
     if raw.layout == "tables":
-        raise ComponentUnavailable(f"{raw.id} has tables only: its rewards are the reward_time of its trials.")
+        raise ComponentUnavailable(
+            f"{raw.id} has tables only: its rewards are the reward_time of its trials."
+        )
     times: list[npt.NDArray[np.float64]] = [np.zeros(0)]
     by_hand: list[npt.NDArray[np.bool_]] = [np.zeros(0, np.bool_)]
     for stimulus in clock.usable:

@@ -77,10 +77,12 @@ def running_speed(raw: RawRecording, clock: SessionClock) -> TimeSeries:
     speeds = np.concatenate([np.zeros(0), *(part[1] for part in parts)])
     order = np.argsort(times, kind="stable")
     times, speeds = times[order], speeds[order]
-    # NaN sorts last, and compares as no later than anything
-    later = times > np.concatenate([[-np.inf], np.maximum.accumulate(times[:-1])]) if len(times) else times > 0
+    # a NaN sorts last, and is later than nothing
+    later = np.diff(times, prepend=-np.inf) > 0
     if not later.any():
-        raise ComponentUnavailable(f"No stimulus file of {raw.id} with frame times has readings of the wheel.")
+        raise ComponentUnavailable(
+            f"No stimulus file of {raw.id} with frame times has readings of the wheel."
+        )
     return TimeSeries(
         name="running_speed",
         description="speed at the rim of the wheel, positive is forward: the encoder's counts from frame to frame, "

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from project_cache.build.assembly import write
 from project_cache.build.failures import Failure
 from project_cache.build.plan import KIND, BuildPlan
-from project_cache.errors import BuildError, MissingObjectError, StoreError, TransferError
+from project_cache.errors import (
+    BuildError,
+    DiskFullError,
+    LockTimeoutError,
+    MissingObjectError,
+    ReadOnlyCacheError,
+    TransferError,
+    UnreadableObjectError,
+)
 from project_cache.manifest.keys import Key
 from project_cache.manifest.layout import TemplateLayout
 from project_cache.manifest.model import Manifest
@@ -20,6 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = ["LAYOUT", "BuildSource", "built_project"]
 
+#: what is the disk's or the network's fault, and may be gone the next time
+PASSING = (
+    TransferError,
+    DiskFullError,
+    LockTimeoutError,
+    MissingObjectError,
+    ReadOnlyCacheError,
+    UnreadableObjectError,
+)
 #: where built things lie below the project's folder; {1} is the digest of the recipe
 LAYOUT = {
     KIND: "session_{0}/session_{0}_{1}.nwb",
@@ -76,8 +93,8 @@ class BuildSource:
         folder = plan.raw.root.name
         try:
             write(plan.graph(), part.path, recipe, raw=plan.raw_mode, folder=folder)
-        except (TransferError, StoreError):
-            raise  # the disk's or the network's fault, which may be gone the next time
+        except PASSING:
+            raise
         except Exception as error:
             Failure.of(error).write(part.final)
             raise

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from pynwb.behavior import BehavioralEvents
+    from pynwb.behavior import BehavioralTimeSeries
     from pynwb.misc import Units
 
 __all__ = ["all_spike_histograms", "spikes_by_probe"]
@@ -31,7 +31,7 @@ def spikes_by_probe(units: Units) -> Iterator[tuple[str, npt.NDArray[np.int64], 
         yield str(name), rows, [times[starts[row] : stops[row]] for row in rows]
 
 
-def all_spike_histograms(units: Units) -> BehavioralEvents:
+def all_spike_histograms(units: Units) -> BehavioralTimeSeries:
     """Return ``all_spike_histograms``: for each probe the spikes of all its good units, in bins of 1 s.
 
     Of a probe without a unit that passes ``default_qc``, all units count.
@@ -42,7 +42,7 @@ def all_spike_histograms(units: Units) -> BehavioralEvents:
         The units of all probes.
     """
     from pynwb import TimeSeries
-    from pynwb.behavior import BehavioralEvents
+    from pynwb.behavior import BehavioralTimeSeries
 
     passed = np.asarray(units["default_qc"].data[:], dtype=bool)
     series = []
@@ -69,4 +69,4 @@ def all_spike_histograms(units: Units) -> BehavioralEvents:
                 comments="timestamps are the centers of the bins",
             )
         )
-    return BehavioralEvents(name="all_spike_histograms", time_series=series)
+    return BehavioralTimeSeries(name="all_spike_histograms", time_series=series)

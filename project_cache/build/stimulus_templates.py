@@ -15,7 +15,7 @@ from project_cache.errors import ComponentUnavailable, MissingDataError
 
 if TYPE_CHECKING:
     from pynwb import TimeSeries
-    from pynwb.image import Images, OpticalSeries
+    from pynwb.image import Images
 
     from project_cache.raw.recording import RawRecording
     from project_cache.raw.stimulus import StimulusFile
@@ -119,8 +119,8 @@ def stimulus_templates(raw: RawRecording) -> dict[str, Any]:
     Returns
     -------
     dict
-        - gratings (``vis1``, ``vis2`` of the task, ``grating_45_deg`` of mapping) as OpticalSeries, with one frame
-          of the screen a sample; several phases have names of their own (``vis1_phase_180_deg``);
+        - gratings (``vis1``, ``vis2`` of the task, ``grating_45_deg`` of mapping) as Images, with a GrayscaleImage
+          for each frame of the screen; several phases have names of their own (``vis1_phase_180_deg``);
         - ``full_field_flashes``, an Images with a GrayscaleImage for each contrast;
         - sounds as TimeSeries at the sound card's rate: of the task one for each sound, with a column for each
           time that it was another noise; of mapping one for each tone or modulation;
@@ -181,41 +181,44 @@ def _grating(stimulus: StimulusFile, orientation: float, phase: float, default_t
     )
 
 
-def _movie(
-    stimulus: StimulusFile, name: str, grating: Grating, n_frames: int, shown: str
-) -> OpticalSeries:
-    from pynwb.image import OpticalSeries
+def _movie(stimulus: StimulusFile, name: str, grating: Grating, n_frames: int, shown: str) -> Images:
+    """Return a grating as a picture for each frame, in order."""
+    from pynwb.base import ImageReferences
+    from pynwb.image import GrayscaleImage, Images
 
     rate = _number(stimulus, "frameRate", 60.0)
-    data = draw_grating(grating, n_frames, rate)
-    size_cm = grating.size * _number(stimulus, "pixelsPerDeg", np.nan) * (
-        _number(stimulus, "monWidth", np.nan) / _number(stimulus, "monSizePix", np.nan)
+    frames = draw_grating(grating, n_frames, rate)
+    # of the template, by that of the screen
+    cm_per_degree = (
+        _number(stimulus, "pixelsPerDeg", np.nan)
+        * _number(stimulus, "monWidth", np.nan)
+        / _number(stimulus, "monSizePix", np.nan)
     )
-    distance = _number(stimulus, "monDistance", np.nan) / 100
-    # one that stands still is shown for all frames: it has the rate at which it is not drawn anew
-    lasting = n_frames / rate
-    return OpticalSeries(
+    pictures = [
+        GrayscaleImage(
+            name=f"{name}_frame_{number:03d}" if len(frames) > 1 else name,
+            data=frame,
+            description=f"frame {number} of {n_frames}" if len(frames) > 1 else f"all {n_frames} frames",
+            resolution=_PIXELS_PER_DEGREE / cm_per_degree if np.isfinite(cm_per_degree) else None,
+        )
+        for number, frame in enumerate(frames)
+    ]
+    return Images(
         name=name,
         description=(
             f"{'Square-wave' if grating.square else 'Sinusoidal'} grating {shown}, drawn from the parameters of the "
             f"script: orientation {grating.orientation:g} degrees clockwise from vertical, diameter "
             f"{grating.size:g} degrees, {grating.spatial_frequency:g} cycles/degree, "
-            f"{grating.temporal_frequency:g} cycles/s, phase {grating.phase:g} cycles, "
-            f"{n_frames} frames ({lasting:.3g} s). {_PIXELS_PER_DEGREE:g} pixels/degree; full contrast; without the "
-            "screen's spherical warping."
+            f"{grating.temporal_frequency:g} cycles/s, phase {grating.phase:g} cycles, {n_frames} frames at "
+            f"{rate:g}/s. {_PIXELS_PER_DEGREE:g} pixels/degree, rows from the top; 0 black, 127.5 background, 255 "
+            "white; at full contrast; without the screen's spherical warping."
         ),
-        data=data,
-        unit="grey levels (0 black, 127.5 background, 255 white)",
-        format="raw",
-        starting_time=0.0,
-        rate=rate if len(data) > 1 else 1 / lasting,
-        distance=distance if np.isfinite(distance) else None,
-        field_of_view=[size_cm / 100, size_cm / 100] if np.isfinite(size_cm) else None,
-        orientation="frame, row from the top, column from the left; as the subject sees it",
+        images=pictures,
+        order_of_images=ImageReferences(name="order_of_images", data=pictures),
     )
 
 
-def _task_gratings(stimulus: StimulusFile) -> Iterator[OpticalSeries]:
+def _task_gratings(stimulus: StimulusFile) -> Iterator[Images]:
     names = stimulus.trial("trialStim") if "trialStim" in stimulus else []
     orientations = _of_trials(stimulus, "trialGratingOri")
     phases = _of_trials(stimulus, "trialGratingPhase")
@@ -234,7 +237,9 @@ def _task_gratings(stimulus: StimulusFile) -> Iterator[OpticalSeries]:
             if len({each for _, each in variants}) > 1:
                 name += f"_phase_{phase * 360:g}_deg"
             grating = _grating(stimulus, orientation, phase, "sin")
-            yield _movie(stimulus, _allowed(name), grating, n_frames, f"{vis} of the task (at contrast {levels})")
+            yield _movie(
+                stimulus, _allowed(name), grating, n_frames, f"{vis} of the task (at contrast {levels})"
+            )
 
 
 def _of_trials(stimulus: StimulusFile, name: str) -> NDArray[np.float64]:
@@ -245,12 +250,14 @@ def _of_trials(stimulus: StimulusFile, name: str) -> NDArray[np.float64]:
     return values.reshape(len(values), -1)[:, 0]
 
 
-def _mapping_gratings(stimulus: StimulusFile) -> Iterator[OpticalSeries]:
+def _mapping_gratings(stimulus: StimulusFile) -> Iterator[Images]:
     n_frames = max(int(_number(stimulus, "stimFrames", 15)), 1)
     for orientation in _numbers(_of_trials(stimulus, "trialGratingOri")):
         name = _allowed(f"grating_{orientation:g}_deg")
         grating = _grating(stimulus, float(orientation), 0.0, "sin")
-        yield _movie(stimulus, name, grating, n_frames, "of receptive field mapping, at each position of a grid")
+        yield _movie(
+            stimulus, name, grating, n_frames, "of receptive field mapping, at each position of a grid"
+        )
 
 
 def _flashes(stimulus: StimulusFile) -> Iterator[Images]:
@@ -297,7 +304,9 @@ def _mapping_sounds(stimulus: StimulusFile) -> Iterator[TimeSeries]:
         values = _of_trials(stimulus, name)
         for value in _numbers(values):
             trials = np.flatnonzero(values == value).tolist()
-            yield from _sounds(stimulus, _allowed(f"{what}_{value:g}_Hz"), f"{text.format(value)}, for mapping", trials)
+            yield from _sounds(
+                stimulus, _allowed(f"{what}_{value:g}_Hz"), f"{text.format(value)}, for mapping", trials
+            )
 
 
 def _sounds(stimulus: StimulusFile, name: str, what: str, trials: Sequence[int]) -> Iterator[TimeSeries]:
@@ -320,7 +329,9 @@ def _sounds(stimulus: StimulusFile, name: str, what: str, trials: Sequence[int])
     for column, (samples, _) in enumerate(different.values()):
         columns[: len(samples), column] = samples
     single = columns.shape[1] == 1
-    saved = "as saved" if len(stimulus.get("trialSoundArray", ())) else "made anew from type, frequency and seed"
+    saved = (
+        "as saved" if len(stimulus.get("trialSoundArray", ())) else "made anew from type, frequency and seed"
+    )
     yield TimeSeries(
         name=name,
         description=f"The sound that was played: {what} ({saved}).",

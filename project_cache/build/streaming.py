@@ -122,7 +122,11 @@ class LazyArray(AbstractDataChunkIterator):  # type: ignore[misc]
                 raise IndexError(f"row {rows} of {len(self)}")
             return self._read(row, row + 1)[0][rest] if rest else self._read(row, row + 1)[0]
         picked = np.asarray(rows)
-        picked = np.flatnonzero(picked) if picked.dtype == bool else np.where(picked < 0, picked + len(self), picked)
+        picked = (
+            np.flatnonzero(picked)
+            if picked.dtype == bool
+            else np.where(picked < 0, picked + len(self), picked)
+        )
         found = np.empty((len(picked), *self.shape[1:]), dtype=self._dtype)
         for n, row in enumerate(picked.tolist()):
             found[n] = self[row]
@@ -144,7 +148,8 @@ class LazyArray(AbstractDataChunkIterator):  # type: ignore[misc]
         return found if wanted.step > 0 else found[::-1]
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        return self[:] if dtype is None else self[:].astype(dtype)
+        whole: NDArray[Any] = self[:]
+        return whole if dtype is None else whole.astype(dtype)
 
     def blocks(self, rows: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield where each block begins, and the block.
@@ -167,7 +172,8 @@ class LazyArray(AbstractDataChunkIterator):  # type: ignore[misc]
             self._at = 0
             raise StopIteration
         start, self._at = self._at, min(self._at + self.block, len(self))
-        return DataChunk(self._read(start, self._at), np.s_[start : self._at])
+        selection = (slice(start, self._at), *(slice(0, n) for n in self.shape[1:]))
+        return DataChunk(self._read(start, self._at), selection)
 
     def recommended_chunk_shape(self) -> tuple[int, ...]:
         """Return the shape of the chunks that it should be stored in."""
@@ -388,4 +394,4 @@ def _compressed(part: NDArray[Any], chunk: tuple[int, ...]) -> bytes:
     width = part.dtype.itemsize
     planes = np.ascontiguousarray(part).view(np.uint8).reshape(-1, width).T
     squeeze = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
-    return squeeze.compress(np.ascontiguousarray(planes)) + squeeze.flush()
+    return squeeze.compress(planes.tobytes()) + squeeze.flush()

@@ -45,7 +45,7 @@ def described(said: Mapping[str, Any], subject_id: str, start: datetime) -> dict
     if isinstance(species, dict):
         species = species.get("name")
     breeding = said.get("breeding_info")
-    strain = said.get("strain") or _named(said.get("background_strain")) or said.get("breeding_group")
+    strain = _named(said.get("strain")) or _named(said.get("background_strain")) or said.get("breeding_group")
     if not strain and isinstance(breeding, dict):
         strain = breeding.get("breeding_group")
     sex = str(said.get("sex") or "")[:1].upper()
@@ -57,7 +57,7 @@ def described(said: Mapping[str, Any], subject_id: str, start: datetime) -> dict
         "genotype": said.get("genotype"),
         "strain": strain,
         "description": said.get("description"),
-        "age": f"P{(start.date() - born.date()).days}D" if born else said.get("age"),
+        "age": f"P{(start - born).days}D" if born else said.get("age"),
     }
     return {name: value for name, value in known.items() if value is not None}
 

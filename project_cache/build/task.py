@@ -28,7 +28,9 @@ def task_file(raw: RawRecording, clock: SessionClock) -> StimulusFile:
         raise ComponentUnavailable(f"{raw.id} has tables only: no stimulus file lies with them.")
     task = raw.task
     if task is None:
-        broken = [f"{stem} ({error})" for stem, error in raw.stimulus_errors.items() if "DynamicRouting" in stem]
+        broken = [
+            f"{stem} ({error})" for stem, error in raw.stimulus_errors.items() if "DynamicRouting" in stem
+        ]
         why = f"cannot be read: {'; '.join(broken)}" if broken else "is missing"
         raise ComponentUnavailable(f"The task's stimulus file of {raw.id} (DynamicRouting1_….hdf5) {why}.")
     if task.stem in clock.issues:
@@ -69,5 +71,7 @@ def stored_table(raw: RawRecording, name: str) -> pd.DataFrame:
         It has no such table.
     """
     if name not in raw.tables:
-        raise ComponentUnavailable(f"{raw.id} has no table of {name}. It has: {', '.join(sorted(raw.tables))}.")
+        raise ComponentUnavailable(
+            f"{raw.id} has no table of {name}. It has: {', '.join(sorted(raw.tables))}."
+        )
     return raw.tables[name].copy()

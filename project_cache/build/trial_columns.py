@@ -199,7 +199,8 @@ def trial_times(
     stim = np.asarray(task.trial("trialStimStartFrame"), np.float64)
     window = np.asarray(task["responseWindow"], np.float64)
     shown = np.asarray(
-        task.trial("trialVisStimFrames") if "trialVisStimFrames" in task else np.full(len(stim), 30.0), np.float64
+        task.trial("trialVisStimFrames") if "trialVisStimFrames" in task else np.full(len(stim), 30.0),
+        np.float64,
     )
     only_sound = (labels["is_aud_stim"] & ~labels["is_vis_stim"]).to_numpy()
     again = labels["is_repeat"].to_numpy()
@@ -228,7 +229,9 @@ def trial_times(
             "timeout_start_time": frames.at("input", timeout),
             "timeout_stop_time": frames.at("display", timeout_stop),
             "post_response_window_start_time": frames.at("display", after),
-            "post_response_window_stop_time": frames.at("display", after + _number(task, "postResponseWindowFrames")),
+            "post_response_window_stop_time": frames.at(
+                "display", after + _number(task, "postResponseWindowFrames")
+            ),
         }
     )
 

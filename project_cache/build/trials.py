@@ -113,4 +113,6 @@ def trials(raw: RawRecording, trials_table: pd.DataFrame) -> TimeIntervals:
     descriptions = {**trial_columns.DESCRIPTIONS, **optogenetic_trials.DESCRIPTIONS}
     if raw.layout == "tables":
         descriptions |= raw.table_descriptions.get("trials", {})
-    return time_intervals("trials", "trials of the visual/auditory dynamic routing task", trials_table, descriptions)
+    return time_intervals(
+        "trials", "trials of the visual/auditory dynamic routing task", trials_table, descriptions
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,14 @@ FEWEST_SPIKES = 500
 MOST_ISI_VIOLATIONS = 0.5
 MOST_CUTOFF = 0.1
 LEAST_PRESENCE = 0.7
+
+_RULES: Mapping[str, Callable[[Any], Any]] = {
+    "activity_drift": lambda values: values < DRIFT_THRESHOLD,
+    "isi_violations_ratio": lambda values: values <= MOST_ISI_VIOLATIONS,
+    "amplitude_cutoff": lambda values: values <= MOST_CUTOFF,
+    "presence_ratio": lambda values: values >= LEAST_PRESENCE,
+    "decoder_label": lambda values: values != "noise",
+}
 
 #: what the metrics of the sorting pipeline mean
 DESCRIPTIONS: Mapping[str, str] = {
@@ -113,17 +121,9 @@ def default_qc(metrics: Mapping[str, Any], *, with_drift: bool) -> npt.NDArray[n
     with_drift : bool
         Whether drift could be tested at all: without a task it is left out.
     """
-    passed: npt.NDArray[np.bool_] | None = None
-    rules = {
-        "isi_violations_ratio": lambda values: values <= MOST_ISI_VIOLATIONS,
-        "amplitude_cutoff": lambda values: values <= MOST_CUTOFF,
-        "presence_ratio": lambda values: values >= LEAST_PRESENCE,
-        "decoder_label": lambda values: values != "noise",
-    }
-    if with_drift:
-        rules["activity_drift"] = lambda values: values < DRIFT_THRESHOLD
-    for name, rule in rules.items():
-        if name in metrics:
-            found = np.asarray(rule(np.asarray(metrics[name])), dtype=bool)
-            passed = found if passed is None else passed & found
-    return np.zeros(0, dtype=bool) if passed is None else passed
+    found: list[npt.NDArray[np.bool_]] = []
+    for name, passes in _RULES.items():
+        if name in metrics and (with_drift or name != "activity_drift"):
+            found.append(passes(np.asarray(metrics[name])))
+    passed: npt.NDArray[np.bool_] = np.logical_and.reduce(found)
+    return passed

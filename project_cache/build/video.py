@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from project_cache.raw.places import AnyPath
     from project_cache.raw.recording import RawRecording
 
-__all__ = ["CAMERA_NAMES", "camera_of", "frames", "key_frames", "times_of"]
+__all__ = ["CAMERA_NAMES", "camera_of", "frames", "sample", "times_of"]
 
 #: what a camera is called in the file, by what it is called on the rig
 CAMERA_NAMES = {
@@ -45,12 +45,30 @@ def frames(path: AnyPath) -> Iterator[NDArray[np.uint8]]:
     yield from _decoded(path, only_key_frames=False)
 
 
-def key_frames(path: AnyPath) -> Iterator[NDArray[np.uint8]]:
-    """Yield those frames of a video that are whole by themselves: a sample of all of it that is quickly read.
+def sample(path: AnyPath, number: int) -> list[NDArray[np.uint8]]:
+    """Return some frames from all of a video, in order: of those that are whole by themselves, evenly spread.
 
-    The parameters and errors are those of :func:`frames`.
+    Parameters
+    ----------
+    path : Path or RemotePath
+        The video.
+    number : int
+        At least as many are returned, and less than twice as many, if there are so many.
+
+    Raises
+    ------
+    ComponentUnavailable, MissingObjectError, CorruptObjectError
+        As of :func:`frames`.
     """
-    yield from _decoded(path, only_key_frames=True)
+    chosen: list[NDArray[np.uint8]] = []
+    # how many there will be is not known: once there are twice as many as needed every second one is let go
+    step = 1
+    for place, frame in enumerate(_decoded(path, only_key_frames=True)):
+        if place % step == 0:
+            chosen.append(frame)
+            if len(chosen) == 2 * number:
+                chosen, step = chosen[::2], 2 * step
+    return chosen
 
 
 def camera_of(raw: RawRecording, label: str) -> Camera:
@@ -89,12 +107,14 @@ def times_of(clock: Any, label: str) -> NDArray[np.float64]:
     except ComponentUnavailable:
         raise
     except MissingDataError as error:
-        raise ComponentUnavailable(f"The times of the {label} camera's frames are not known: {error}") from error
+        raise ComponentUnavailable(
+            f"The times of the {label} camera's frames are not known: {error}"
+        ) from error
     return np.asarray(times, dtype=np.float64)
 
 
 def _decoded(path: AnyPath, *, only_key_frames: bool) -> Iterator[NDArray[np.uint8]]:
-    with _opened(path) as (container, errors):
+    with _opened(path) as (container, failure):
         try:
             stream = container.streams.video[0]
             # several threads: a frame is given out when it is its turn, so the result is the same
@@ -103,28 +123,30 @@ def _decoded(path: AnyPath, *, only_key_frames: bool) -> Iterator[NDArray[np.uin
                 stream.codec_context.skip_frame = "NONKEY"
             for frame in container.decode(stream):
                 yield frame.to_ndarray(format="gray")
-        except (*errors, IndexError) as error:
+        except (failure, IndexError) as error:
             raise CorruptObjectError(f"{path} cannot be read as a video ({error}). Copy it again.") from error
 
 
 @contextmanager
-def _opened(path: AnyPath) -> Iterator[tuple[Any, tuple[type[Exception], ...]]]:
-    """Open a video; with it come the errors by which its reader says that it is damaged."""
+def _opened(path: AnyPath) -> Iterator[tuple[Any, type[Exception]]]:
+    """Open a video; with it comes the error by which its reader says that it is damaged."""
     try:
         import av
     except ImportError as error:
         raise ComponentUnavailable(
             f"{path} has to be decoded, for which PyAV is needed: pip install 'project-cache[video]'."
         ) from error
-    errors = (av.error.FFmpegError,)
+    failure: type[Exception] = av.error.FFmpegError
     try:
         with path.open("rb") as file:
             try:
                 container = av.open(file)
-            except errors as error:
-                raise CorruptObjectError(f"{path} cannot be read as a video ({error}). Copy it again.") from error
+            except failure as error:
+                raise CorruptObjectError(
+                    f"{path} cannot be read as a video ({error}). Copy it again."
+                ) from error
             with container:
-                yield container, errors
+                yield container, failure
     except FileNotFoundError as error:
         if isinstance(error, MissingObjectError):
             raise

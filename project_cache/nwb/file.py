@@ -91,6 +91,36 @@ class NWBReader:
         with reading(self.path), open_unlocked(self.path) as handle:
             yield handle
 
+    @property
+    def local(self) -> bool:
+        """Whether the bytes are on this machine, where they can be mapped."""
+        return True
+
+    def handle(self) -> h5py.File:
+        """Return the file, opened to read: the caller closes it."""
+        return open_unlocked(self.path)
+
+    def read_into(self, offset: int, into: memoryview) -> None:
+        """Fill memory with the bytes from an offset on, past HDF5.
+
+        Raises
+        ------
+        CorruptObjectError
+            The file ends before that.
+        """
+        self.require_open()
+        with reading(self.path), self.path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            done = 0
+            while done < len(into):
+                got = file.readinto(into[done:])
+                if not got:
+                    raise CorruptObjectError(f"{self.path} ended while it was read. Fetch it again.")
+                done += got
+
+    def prefetch(self, dataset: h5py.Dataset, start: int, stop: int) -> None:
+        """Prepare for rows of a data set to be read: nothing to do for a local file."""
+
     def require_open(self) -> None:
         """Refuse, after :meth:`close`."""
         if self._closed:

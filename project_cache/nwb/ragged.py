@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from project_cache.errors import CorruptObjectError, MissingDataError, UnknownObjectError
 from project_cache.nwb.arrays import check, offset_of, path_of, read
-from project_cache.nwb.file import NWBReader, reading
+from project_cache.nwb.file import NWBReader
 from project_cache.nwb.links import find_dataset, kind_of, need_dataset
 
 __all__ = ["FlatRows", "Ragged", "Room", "read_bounds"]
@@ -159,7 +159,7 @@ class FlatRows:
             return self._all[start:stop]
         if self._offset is not None:
             # Windows would not let a mapped file be replaced or removed.
-            if self._offset % self.dtype.alignment == 0 and os.name != "nt":
+            if self._reader.local and self._offset % self.dtype.alignment == 0 and os.name != "nt":
                 with _reading_all:
                     self._all = self._mapped() if self._all is None else self._all
                 return self.slice(start, stop) if self._all is not None else self._in_place(start, stop, room)
@@ -168,7 +168,9 @@ class FlatRows:
             self.gather()
             return self.slice(start, stop)
         with self._reader.open() as handle:
-            return read(need_dataset(handle, self._path), start, stop)
+            dataset = need_dataset(handle, self._path)
+            self._reader.prefetch(dataset, start, stop)
+            return read(dataset, start, stop)
 
     def _wants_all(self, start: int, stop: int) -> bool:
         """Whether to unpack the whole now: it is small, or most likely soon unpacked anyhow."""
@@ -183,21 +185,16 @@ class FlatRows:
         with _reading_all:
             if self._all is None:
                 with self._reader.open() as handle:
-                    self._all = read(need_dataset(handle, self._path))
+                    dataset = need_dataset(handle, self._path)
+                    self._reader.prefetch(dataset, 0, self.shape[0])
+                    self._all = read(dataset)
 
     def _in_place(self, start: int, stop: int, room: Room | None) -> NDArray[Any]:
         """Return rows read from where they lie in the file, past HDF5."""
-        self._reader.require_open()
         shape = (stop - start, *self.shape[1:])
         rows = np.empty(shape, self.dtype) if room is None else room.array(shape, self.dtype)
-        with reading(self._reader.path), self._reader.path.open("rb", buffering=0) as file:
-            file.seek((self._offset or 0) + start * self._row_bytes)
-            into, done = rows.reshape(-1).view(np.uint8).data, 0
-            while done < len(into):
-                got = file.readinto(into[done:])
-                if not got:
-                    raise CorruptObjectError(f"{self._reader.path} ended while it was read. Fetch it again.")
-                done += got
+        into = rows.reshape(-1).view(np.uint8).data
+        self._reader.read_into((self._offset or 0) + start * self._row_bytes, into)
         return rows
 
     def _mapped(self) -> NDArray[Any] | None:

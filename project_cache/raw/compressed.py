@@ -132,6 +132,8 @@ def open_zarr(path: AnyPath) -> Any:
 def _translated(error: Exception, what: str) -> ProjectCacheError:
     """Return this package's word for what zarr and its codecs say, which is of many kinds."""
     text = str(error)
+    if "pickle" in text.lower():
+        return CorruptObjectError(f"{what} holds pickled Python objects, which are not read.")
     if "wavpack" in text.lower():
         return DependencyError(
             f"{what} is compressed with WavPack, and its codec is not installed: pip install wavpack-numcodecs."

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from project_cache.errors import CorruptObjectError, MissingObjectError
 from project_cache.raw.identity import SessionRecord
 from project_cache.raw.layouts import members_of
 from project_cache.raw.names import extract_probe_letter, extract_subject
 from project_cache.raw.places import AnyPath, read_json
+from project_cache.raw.roots import session_of
 
 __all__ = ["annotation_files", "find_annotations", "find_sorted", "is_sorted_output"]
 
@@ -33,12 +35,12 @@ def find_sorted(root: AnyPath, session: SessionRecord) -> AnyPath | None:
 
     Looked for, in this order: ``sorted/`` in the session's folder; beside that folder ``<its name>_sorted…`` (the
     newest), ``sorted/<its name>/`` and ``sorted/<session>/``; at last ``sorted/`` itself, unless what lies
-    in it says that it is another session's.
+    in it says that it is another session's, or there are others that it may be of.
     """
     inside = root / "sorted"
     if is_sorted_output(inside):
         return inside
-    siblings = members_of(root.parent, f"{root.name}_sorted*")[::-1]
+    siblings = members_of(root.parent, f"{glob.escape(root.name)}_sorted*")[::-1]
     for folder in siblings:
         if is_sorted_output(folder):
             return folder
@@ -48,7 +50,18 @@ def find_sorted(root: AnyPath, session: SessionRecord) -> AnyPath | None:
     for folder in (beside / root.name, beside / str(session)):
         if is_sorted_output(folder):
             return folder
-    return beside if is_sorted_output(beside) and _named(beside) in (None, session) else None
+    if not is_sorted_output(beside):
+        return None
+    named = _named(beside)
+    if named is None:
+        # it does not say whose it is: this session's, if there is no other one here
+        others = {session_of(path.name) for path in members_of(root.parent)} - {
+            None,
+            session,
+            session.with_idx(1),
+        }
+        return None if others else beside
+    return beside if named == session else None
 
 
 def _named(folder: AnyPath) -> SessionRecord | None:
@@ -88,7 +101,7 @@ def annotation_files(
         More than one file for a probe, where they are of several days and the session's is not known.
     """
     found: dict[str, list[AnyPath]] = {}
-    for path in _files(folder, _DEEPEST):
+    for path in _files(folder, session.subject, _DEEPEST):
         if path.suffix not in _TABLES or extract_subject(path.stem) not in (None, session.subject):
             continue
         tissuecyte = _TISSUECYTE.match(path.name)
@@ -103,10 +116,10 @@ def annotation_files(
     return dict(sorted(found.items()))
 
 
-def _files(folder: AnyPath, depth: int) -> Iterable[AnyPath]:
+def _files(folder: AnyPath, subject: int, depth: int) -> Iterator[AnyPath]:
     for path in members_of(folder):
         if not path.is_dir():
             yield path
-        # one folder for each subject: those of others need not be listed
-        elif depth > 1:
-            yield from _files(path, depth - 1)
+        # a folder for each subject: those of others need not be listed
+        elif depth > 1 and extract_subject(path.name) in (None, subject):
+            yield from _files(path, subject, depth - 1)

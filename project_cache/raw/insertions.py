@@ -16,8 +16,6 @@ from project_cache.raw.subject import read_description
 
 __all__ = ["Insertions", "read_insertions", "read_shield_holes"]
 
-_HOLE_COLUMNS = ("Hole", "AP", "ML", "Z")
-
 
 @dataclass(frozen=True, slots=True)
 class Insertions:
@@ -117,7 +115,13 @@ def _noted(notes: Mapping[str, object]) -> dict[str, str]:
 
 
 def read_shield_holes(path: AnyPath) -> pd.DataFrame:
-    """Return where a shield's holes are, by the hole's name: ``AP``, ``ML`` and ``Z`` in mm from bregma.
+    """Return where a shield's holes are, by the hole's name.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``AP``, ``ML`` and ``Z`` in mm from bregma (Z is NaN where the file does not have it), and ``target``, what
+        the hole is meant for, empty where it is not said.
 
     Raises
     ------
@@ -125,8 +129,13 @@ def read_shield_holes(path: AnyPath) -> pd.DataFrame:
         There is no such file; it is no table of holes.
     """
     with translated(path):
-        table = pd.read_csv(io.BytesIO(path.read_bytes()), encoding="utf-8-sig")
-    missing = [name for name in _HOLE_COLUMNS if name not in table]
-    if missing:
-        raise CorruptObjectError(f"{path} is no table of a shield's holes: it lacks {', '.join(missing)}.")
-    return table.set_index("Hole")[list(_HOLE_COLUMNS[1:])].astype(float)
+        table = pd.read_csv(
+            io.BytesIO(path.read_bytes()), encoding="utf-8-sig", dtype={"Hole": str, "Target": str}
+        )
+        missing = [name for name in ("Hole", "AP", "ML") if name not in table]
+        if missing:
+            raise ValueError(f"no column {' and '.join(missing)}")
+        holes = table.reindex(columns=["AP", "ML", "Z"]).astype(float)
+    holes["target"] = table["Target"].fillna("") if "Target" in table else ""
+    holes.index = pd.Index(table["Hole"], name="hole")
+    return holes

@@ -32,8 +32,8 @@ _DATE = f"{_YEAR}[-/]?{_MONTH}[-/]?{_DAY}"
 _TIME = rf"{_HOUR}[-:.]?{_MINUTE}[-:.]?{_SECOND}(?:\.[0-9]{{1,6}})?"
 
 _DATE_ONLY = re.compile(_DATE)
-_DATETIME = re.compile(rf"{_DATE}\D{_TIME}")
-_DATE_AND_TIME_IF_ANY = re.compile(rf"{_DATE}(?:\D{_TIME})?")
+_DATETIME = re.compile(rf"{_DATE}\D{_TIME}(?![0-9])")
+_DATE_AND_TIME_IF_ANY = re.compile(rf"{_DATE}(?:\D{_TIME}(?![0-9]))?")
 # not inside of a longer number: movie ids have ten digits, six of which often read as a time
 _TIME_ONLY = re.compile(rf"(?<![0-9]){_TIME}(?![0-9])")
 _SUBJECT = re.compile(r"(?<![0-9])[0-9]{6,7}(?![0-9])")

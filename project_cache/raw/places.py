@@ -7,11 +7,10 @@ import fnmatch
 import io
 import json
 import re
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import h5py
@@ -25,24 +24,21 @@ from project_cache.errors import (
     ProjectCacheError,
     UnreadableObjectError,
 )
-from project_cache.raw.stores import RemoteStore, bucket, web_server
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from project_cache.raw.buckets import bucket
+from project_cache.raw.ranged import RangedFile
+from project_cache.raw.stores import RemoteStore
+from project_cache.raw.web_folders import web_server
 
 __all__ = [
     "AnyPath",
-    "RangedFile",
     "RemotePath",
     "opened_hdf5",
     "place",
     "read_json",
     "read_npy",
     "read_text",
+    "translated",
 ]
-
-_BLOCK = 2 << 20
-_BLOCKS_KEPT = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +223,8 @@ class RemotePath:
             raise ConfigurationError(
                 f"{self} is remote: it is opened for reading bytes ('rb'), not {mode!r}."
             )
-        return io.BufferedReader(RangedFile(self), 64 << 10)
+        source = RangedFile(self.read_range, self.stat().st_size, str(self))
+        return io.BufferedReader(source, 64 << 10)
 
     def read_bytes(self) -> bytes:
         """Return the file's bytes."""
@@ -243,97 +240,6 @@ class RemotePath:
 
 
 AnyPath = Path | RemotePath
-
-
-class RangedFile(io.RawIOBase):
-    """A remote file that can be read from and sought in: the last blocks that were fetched are kept.
-
-    Parameters
-    ----------
-    path : RemotePath
-        The file.
-    block, kept : int
-        Bytes in a block, and how many blocks are kept.
-    """
-
-    def __init__(self, path: RemotePath, block: int = _BLOCK, kept: int = _BLOCKS_KEPT) -> None:
-        super().__init__()
-        self._path = path
-        self._size = path.stat().st_size
-        self._block = block
-        self._kept = kept
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position, and return it."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError("a position before the start of the file")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill ``buffer`` from the position on, and return how many bytes there were."""
-        view = memoryview(buffer).cast("B")
-        start, stop = self._position, min(self._position + len(view), self._size)
-        if stop <= start:
-            return 0
-        first, last = start // self._block, (stop - 1) // self._block
-        if last - first >= self._kept:
-            # more than is kept: straight through
-            data = self._fetched(start, stop)
-            view[: len(data)] = data
-        else:
-            self._fetch(first, last)
-            for n in range(first, last + 1):
-                at = n * self._block
-                piece = self._blocks[n][max(start - at, 0) : stop - at]
-                to = max(at - start, 0)
-                view[to : to + len(piece)] = piece
-        self._position = stop
-        return stop - start
-
-    def _fetch(self, first: int, last: int) -> None:
-        """Get the blocks that are not here yet, those that touch in one request."""
-        n = first
-        while n <= last:
-            if n in self._blocks:
-                self._blocks.move_to_end(n)
-                n += 1
-                continue
-            end = n
-            while end < last and end + 1 not in self._blocks:
-                end += 1
-            data = self._fetched(n * self._block, min((end + 1) * self._block, self._size))
-            for each in range(n, end + 1):
-                at = (each - n) * self._block
-                self._blocks[each] = data[at : at + self._block]
-            n = end + 1
-        while len(self._blocks) > self._kept:
-            oldest = next(each for each in self._blocks if not first <= each <= last)
-            del self._blocks[oldest]
-
-    def _fetched(self, start: int, stop: int) -> bytes:
-        data = self._path.read_range(start, stop)
-        if len(data) != stop - start:
-            raise CorruptObjectError(
-                f"{self._path} has {self._size:,} bytes, but {len(data):,} instead of {stop - start:,} came from "
-                f"byte {start:,}: it changed while it was read. Try again."
-            )
-        return data
 
 
 def place(text: str | Path | RemotePath) -> AnyPath:

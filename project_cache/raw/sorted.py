@@ -16,7 +16,7 @@ from project_cache.errors import CorruptObjectError, MissingDataError, MissingOb
 from project_cache.raw.places import AnyPath, place, read_text
 from project_cache.raw.settings import probe_letter
 
-__all__ = ["SortedOutput", "SortedProbe", "channel_numbers"]
+__all__ = ["SortedOutput", "SortedProbe", "channel_numbers", "shank_of", "texts"]
 
 #: what a log of the pipeline's workflow engine begins with
 PIPELINE_BANNER = "N E X T F L O W"
@@ -244,6 +244,13 @@ def shank_of(name: str) -> int | None:
     """Return the shank that a recording's name gives (``…_group2``), or None."""
     found = re.search(r"_group(\d+)", name)
     return int(found[1]) if found else None
+
+
+def texts(values: NDArray[Any]) -> NDArray[Any]:
+    """Return strings, however they are stored, as an array of ``str`` objects."""
+    return np.array(
+        [each.decode() if isinstance(each, bytes) else str(each) for each in values], dtype=object
+    )
 
 
 def channel_numbers(

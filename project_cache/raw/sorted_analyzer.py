@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from project_cache.errors import CorruptObjectError, MissingDataError, ProjectCacheError
 from project_cache.raw.compressed import ZarrGroup
 from project_cache.raw.places import AnyPath
-from project_cache.raw.sorted import SortedProbe, channel_numbers
+from project_cache.raw.sorted import SortedProbe, channel_numbers, texts
 
 __all__ = ["incomplete", "read"]
 
@@ -89,7 +89,7 @@ def read(
             else None
         ),
         default_qc=None if verdict is None else verdict.astype(bool),
-        decoder_label=None if labels is None else labels.astype(str).astype(object),
+        decoder_label=None if labels is None else texts(labels),
         decoder_probability=None if probability is None else probability.astype(np.float64),
         drift_map_paths=drift_map_paths,
     )

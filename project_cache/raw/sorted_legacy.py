@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from project_cache.errors import CorruptObjectError, MissingObjectError
 from project_cache.raw.places import AnyPath, read_json, read_npy, translated
-from project_cache.raw.sorted import SortedProbe, channel_numbers
+from project_cache.raw.sorted import SortedProbe, channel_numbers, texts
 
 __all__ = ["incomplete", "read"]
 
@@ -103,7 +103,7 @@ def read(
         locations=_locations(folder / "sorting.json", len(channels)),
         unit_locations=_optional(folder / "unit_locations" / "unit_locations.npy"),
         default_qc=None if verdict is None else verdict.astype(bool),
-        decoder_label=None if labels is None else labels.astype(str).astype(object),
+        decoder_label=None if labels is None else texts(labels),
         decoder_probability=None if probability is None else probability.astype(np.float64),
         drift_map_paths=drift_map_paths,
     )

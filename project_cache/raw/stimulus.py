@@ -72,7 +72,7 @@ class StimulusFile:
 
     @property
     def script(self) -> str:
-        """The class of the script, as the file's name begins: ``"DynamicRouting1"``, ``"RFMapping"`` …"""
+        """The class of the script, as the file's name begins: ``"DynamicRouting1"``, or ``"RFMapping"``."""
         return self.stem.split("_")[0]
 
     @cached_property
@@ -94,7 +94,7 @@ class StimulusFile:
         """The name under which the file has a value, or None."""
         for candidate in (name, *_OTHER_NAMES.get(name, ())):
             if candidate in self.names:
-                return candidate
+                return str(candidate)
         return None
 
     def _parts(self, name: str) -> dict[str, str]:
@@ -135,7 +135,10 @@ class StimulusFile:
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a value, or `default` where the file has none of that name."""
-        return self[name] if name in self else default
+        try:
+            return self[name]
+        except MissingDataError:
+            return default
 
     def _read(self, name: str) -> Any:
         with opened_hdf5(self.path) as file:
@@ -228,7 +231,9 @@ class StimulusFile:
         for text in (self.get("subjectName"), named["subject"] if named else None):
             if isinstance(text, (str, int)) and str(text).isdecimal():
                 return int(text)
-        raise CorruptObjectError(f"The stimulus file {self.path} does not name its subject, nor does its name.")
+        raise CorruptObjectError(
+            f"The stimulus file {self.path} does not name its subject, nor does its name."
+        )
 
     @property
     def rig(self) -> str | None:
@@ -241,8 +246,8 @@ class StimulusFile:
         return self._text("taskVersion")
 
     def _text(self, name: str) -> str | None:
-        value = self.get(name)
-        return value if isinstance(value, str) and value else None
+        value: Any = self.get(name)
+        return str(value) if isinstance(value, str) and value else None
 
 
 def _value(item: h5py.Dataset | h5py.Group) -> Any:

@@ -83,7 +83,7 @@ class SyncFile:
 
     @cached_property
     def meta(self) -> dict[str, Any]:
-        """What sync wrote of itself: ``ni_daq``, ``start_time``, ``line_labels``, ``total_samples`` …"""
+        """What sync wrote of itself: ``ni_daq``, ``start_time``, ``line_labels``, ``total_samples``."""
         with opened_hdf5(self.path) as file:
             try:
                 text = file["meta"][()]

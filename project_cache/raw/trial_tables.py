@@ -8,7 +8,9 @@ sessions have.
 from __future__ import annotations
 
 import io
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from project_cache.errors import CorruptObjectError
@@ -73,28 +75,36 @@ def read_table(path: AnyPath) -> pd.DataFrame:
         trials and do not count repeats.
     """
     with translated(path):
-        # the digits that were written are those of the double that was meant
-        table = pd.read_csv(io.BytesIO(path.read_bytes()), float_precision="round_trip")
-    table = table.rename(columns=COLUMN_NAMES)
+        # as text: Python's own float() gives the double that was written, pandas' parser its neighbour at times
+        table = pd.read_csv(io.BytesIO(path.read_bytes()), dtype=str).rename(columns=COLUMN_NAMES)
     if "start_time" not in table or table.columns.duplicated().any():
         raise CorruptObjectError(f"{path} is no table of trials: it has no start_time, or a column twice.")
     for name in table.columns:
         if name.startswith("is_"):
             table[name] = _truth(path, table[name])
         elif name in _TEXTS:
-            table[name] = table[name].astype(str).where(table[name].notna(), "")
-        elif not pd.api.types.is_numeric_dtype(table[name]):
-            raise CorruptObjectError(f"{path} has in {name!r} what is no number.")
+            table[name] = table[name].fillna("")
+        else:
+            table[name] = _numbers(path, table[name])
     if "rewarded_modality" in table:
         table["rewarded_modality"] = table["rewarded_modality"].replace(_MODALITIES)
     return table.rename_axis(index="id")
 
 
-def _truth(path: AnyPath, column: pd.Series[bool]) -> pd.Series[bool]:
-    present = column.dropna()
-    if not present.isin([True, False]).all():
+def _truth(path: AnyPath, column: pd.Series[str]) -> pd.Series[bool]:
+    if not column.dropna().isin(["True", "False"]).all():
         raise CorruptObjectError(f"{path} has in {column.name!r} what is neither True nor False.")
-    return column == True  # noqa: E712 - what is missing is not true
+    # what is missing is not true
+    return column.eq("True").fillna(False).astype(bool)
+
+
+def _numbers(path: AnyPath, column: pd.Series[str]) -> pd.Series[Any]:
+    """Return the column as whole numbers where all are written so, else as floats."""
+    whole = len(column) > 0 and column.notna().all() and column.str.fullmatch(r"-?[0-9]{1,18}").all()
+    try:
+        return column.astype(np.int64 if whole else np.float64)
+    except ValueError as error:
+        raise CorruptObjectError(f"{path} has in {column.name!r} what is no number ({error}).") from error
 
 
 def read_table_descriptions(root: AnyPath) -> dict[str, dict[str, str]]:

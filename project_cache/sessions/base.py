@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from project_cache.errors import DependencyError, MissingDataError, NWBError
 from project_cache.nwb.arrays import as_text, check, read_text
-from project_cache.nwb.file import NWBReader, open_unlocked, reading
+from project_cache.nwb.file import NWBReader, reading
 from project_cache.nwb.links import find_dataset, find_group, kind_of, members
 from project_cache.nwb.ragged import Ragged, is_ragged, need_ragged
 from project_cache.nwb.table import column_names, read_ids, read_table
@@ -44,8 +44,8 @@ class Session:
 
     Parameters
     ----------
-    path : path-like
-        The NWB file.
+    path : path-like or NWBReader
+        The NWB file, or what reads one that lies on a server.
 
     Raises
     ------
@@ -64,9 +64,9 @@ class Session:
         {"close", "from_nwb_path", "list_data_attributes_and_methods", "path"}
     )
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str] | NWBReader) -> None:
         self._values: dict[str, Any] = {}
-        self._reader = NWBReader(path)
+        self._reader = path if isinstance(path, NWBReader) else NWBReader(path)
         # The process that opened the file for pynwb, the file, and what pynwb made of it.
         self._pynwb: tuple[int, Any, pynwb.NWBFile] | None = None
 
@@ -88,7 +88,7 @@ class Session:
         return summary_html(session_summary(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path,)
+        return type(self), (self.path if self._reader.local else self._reader,)
 
     def __enter__(self) -> Self:
         return self
@@ -260,7 +260,7 @@ class Session:
         """
         if self._pynwb is None or self._pynwb[0] != os.getpid():
             with self._reader.open(), reading(self.path):
-                self._pynwb = (os.getpid(), *_open_pynwb(self.path))
+                self._pynwb = (os.getpid(), *_open_pynwb(self._reader))
         return self._pynwb[2]
 
     def to_pynapple(self) -> PynappleData:
@@ -310,7 +310,7 @@ def _plain_value(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
-def _open_pynwb(path: Path) -> tuple[Any, pynwb.NWBFile]:
+def _open_pynwb(reader: NWBReader) -> tuple[Any, pynwb.NWBFile]:
     """Return the file, opened for pynwb, and pynwb's view of it."""
     _check_ndx_events()
     try:
@@ -321,7 +321,7 @@ def _open_pynwb(path: Path) -> tuple[Any, pynwb.NWBFile]:
         raise DependencyError(
             f"session.nwb needs pynwb and ndx-events ({error}): `pip install 'pynwb>=4.2,<5' 'ndx-events>=0.2.2,<0.3'`."
         ) from error
-    file = open_unlocked(path)
+    file = reader.handle()
     try:
         with _quiet():
             return file, pynwb.NWBHDF5IO(file=file, mode="r", load_namespaces=True).read()
@@ -330,7 +330,7 @@ def _open_pynwb(path: Path) -> tuple[Any, pynwb.NWBFile]:
         if isinstance(error, OSError) or not isinstance(error, Exception):
             raise
         raise NWBError(
-            f"pynwb cannot make sense of {path} ({error}). What this package reads by itself still works."
+            f"pynwb cannot make sense of {reader.path} ({error}). What this package reads by itself still works."
         ) from error
 
 

@@ -211,6 +211,10 @@ class DynamicRoutingSession:
         # only what is not found otherwise comes here
         if name.startswith("_") or "_components" not in self.__dict__:
             raise AttributeError(name)
+        known = getattr(type(self), name, None)
+        if known is not None:
+            # a property whose component is unavailable, which is an AttributeError: raised again, to say why
+            return known.__get__(self, type(self))
         if name in FUNCTIONS:
             return self._components[name]
         ours = ALIASES.get(name, name)

@@ -38,7 +38,7 @@ class Components(ABC):
         """Return a component, or `default` where there is none."""
         try:
             return self[name]
-        except ComponentUnavailable:
+        except MissingDataError:
             return default
 
     def has(self, name: str) -> bool:
@@ -157,11 +157,10 @@ class BuiltComponents(Components):
         return self._about
 
     def __getitem__(self, name: str) -> Any:
+        if name == "session_start_time":
+            return self._file.session_start_time
         if name in self._said["attributes"]:
-            value = self._said["attributes"][name]
-            if name == "session_start_time":
-                return self._file.session_start_time
-            return value
+            return self._said["attributes"][name]
         if name in _FRAMES:
             return self[_FRAMES[name]].to_dataframe()
         if name not in FUNCTIONS:

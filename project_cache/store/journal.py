@@ -20,7 +20,7 @@ _JOURNAL_BYTES = 16 << 20
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Extent:
-    """A stretch of bytes that have arrived: from ``start`` up to ``end``, and their blake3 digest."""
+    """Bytes that have arrived out of turn: from ``start`` up to ``end``, and their blake3 digest."""
 
     start: int
     end: int
@@ -39,8 +39,12 @@ class Journal:
         The ETag or version that all of them belong to. Without one nothing can be resumed.
     size : int or None
         How many there are to be.
+    algorithm : str
+        The digest of the marks.
+    marks : tuple of (int, str)
+        Numbers of bytes, growing, and the digest of all bytes from the first on up to there.
     extents : tuple of Extent
-        Which of them have arrived; in order, none twice.
+        What has arrived beyond the last mark; in order, none twice.
     host, pid : str, int
         The process that fills it.
     """
@@ -48,24 +52,21 @@ class Journal:
     origin: str = ""
     validator: str | None = None
     size: int | None = None
+    algorithm: str = "blake3"
+    marks: tuple[tuple[int, str], ...] = ()
     extents: tuple[Extent, ...] = ()
     host: str = dataclasses.field(default_factory=socket.gethostname)
     pid: int = dataclasses.field(default_factory=os.getpid)
 
     @property
     def front(self) -> int:
-        """How many bytes, from the first on, have arrived without a gap."""
-        front = 0
-        for extent in self.extents:
-            if extent.start != front:
-                break
-            front = extent.end
-        return front
+        """How many bytes, from the first on, have arrived in turn."""
+        return self.marks[-1][0] if self.marks else 0
 
     @property
     def held(self) -> int:
         """How many bytes have arrived in all."""
-        return sum(extent.end - extent.start for extent in self.extents)
+        return self.front + sum(extent.end - extent.start for extent in self.extents)
 
     @classmethod
     def read(cls, path: Path) -> Journal | None:
@@ -78,6 +79,8 @@ class Journal:
                 origin=str(data["origin"]),
                 validator=None if data["validator"] is None else str(data["validator"]),
                 size=None if data["size"] is None else int(data["size"]),
+                algorithm=str(data["algorithm"]),
+                marks=tuple((int(n), str(digest)) for n, digest in data["marks"]),
                 extents=tuple(Extent(int(a), int(b), str(digest)) for a, b, digest in data["extents"]),
                 host=str(data["host"]),
                 pid=int(data["pid"]),
@@ -88,6 +91,10 @@ class Journal:
 
     def _in_order(self) -> bool:
         end = 0
+        for count, _ in self.marks:
+            if count <= end:
+                return False
+            end = count
         for extent in self.extents:
             if not end <= extent.start < extent.end:
                 return False
@@ -96,10 +103,10 @@ class Journal:
 
     def write(self, path: Path) -> None:
         """Put it at ``path``, whole."""
-        fields = {name: getattr(self, name) for name in ("origin", "validator", "size", "host", "pid")}
-        extents = [[extent.start, extent.end, extent.digest] for extent in self.extents]
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields["extents"] = [(extent.start, extent.end, extent.digest) for extent in self.extents]
         with atomic_write(path, durable=False) as temporary:
-            temporary.write_text(json.dumps({**fields, "extents": extents}), "utf-8")
+            temporary.write_text(json.dumps(fields), "utf-8")
 
     def abandoned(self, last_sign: float, now: float) -> bool:
         """Return whether the process that filled it is gone, as far as can be told."""

@@ -1,9 +1,9 @@
 """Parts: unfinished objects, under a name of their own, with a journal of what they hold.
 
 A part belongs to one process. When that process dies, another may *claim* the part by renaming it (one
-wins, without any lock) and go on with what the journal lists. The journal has a digest for every stretch of
-bytes, so nothing is taken on trust, and nothing has to wait for the disk: what a power cut has spoilt does
-not match, and only that is fetched again.
+wins, without any lock) and go on with what the journal lists. The journal has digests every few megabytes, so
+nothing is taken on trust, and nothing has to wait for the disk: what a power cut has spoilt does not match, and
+only that is fetched again.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from project_cache.store.journal import ABANDONED_S, Extent, Journal
 
 __all__ = ["Extent", "Journal", "Part", "orphans", "owners", "sweep"]
 
-#: the bytes that one digest of the journal stands for, at the most, where they come one after another
-EXTENT_BYTES = 8 << 20
+#: a mark is made every so many bytes, or a thousand times in a large object
+MARK_BYTES = 8 << 20
 CHECKPOINT_BYTES = 32 << 20
 CHECKPOINT_S = 1.0
 _BLOCK = 1 << 20
@@ -83,11 +83,11 @@ class Part:
         self._journal_path = hidden(final, f"{self.token}.journal")
         self._hasher = _hasher(algorithm)
         self._file: io.FileIO | None = None
-        #: the stretches that are done, by their first byte
+        #: how many bytes from the first on, and their digest
+        self._marks: list[tuple[int, str]] = []
+        self._mark_bytes = MARK_BYTES
+        #: what has arrived beyond the position, by its first byte
         self._extents: dict[int, Extent] = {}
-        #: the stretch that is being streamed: from here to the position
-        self._stretch = 0
-        self._stretch_hasher = _hasher("blake3")
         #: between the threads that put bytes and the one that closes: a closed file's number may be another's
         self._guard = threading.Lock()
         self._since_checkpoint = 0
@@ -105,13 +105,15 @@ class Part:
     def claim(cls, final: Path, *, algorithm: str = "blake3") -> Part:
         """Return a part for ``final``: an abandoned one that can be resumed, or else a new one.
 
-        Its bytes from the first on are read once, to go on with the digest; those after a gap are read when the
-        gap is closed.
+        Its bytes from the first on are read once, to go on with the digest, and are its own up to the last mark that
+        is right; those after a gap are read when the gap is closed.
         """
         part = cls(final, algorithm=algorithm)
         found: list[tuple[int, Path, Path, Journal]] = []
         for path, journal_path, journal in orphans(final):
-            if journal is not None and journal.validator and journal.held:
+            if journal is None or not journal.validator or journal.algorithm != algorithm:
+                continue
+            if journal.held:
                 found.append((journal.held, path, journal_path, journal))
         for _, path, journal_path, journal in sorted(found, key=lambda f: -f[0]):
             # Its own journal first: at no instant is there a part that nobody can be asked about.
@@ -130,15 +132,44 @@ class Part:
         return part
 
     def _take_over(self) -> None:
+        journal = self.journal
         with translated(self.path):
             self._file = self.path.open("r+b", buffering=0)
             there = os.fstat(self._file.fileno()).st_size
-            extents = [extent for extent in self.journal.extents if extent.end <= there]
-            self._file.truncate(max((extent.end for extent in extents), default=0))
+            extents = [extent for extent in journal.extents if extent.end <= there]
+            self._file.truncate(min(there, max([journal.front, *(extent.end for extent in extents)])))
+        self._spaced(journal.size)
         self._extents = {extent.start: extent for extent in extents}
+        for count, digest in journal.marks:
+            whole = self._hasher.copy()
+            if not self._read_into([whole], self.position, count) or whole.hexdigest() != digest:
+                break
+            self._hasher, self.position = whole, count
+            self._marks.append((count, digest))
         while self.advance():
             pass
+        if not self._extents:
+            with translated(self.path):
+                self._file.truncate(self.position)
         self.checkpoint()
+
+    def _spaced(self, size: int | None) -> None:
+        self._mark_bytes = max(MARK_BYTES, (size or 0) >> 10)
+
+    def _read_into(self, hashers: list[_Hasher], start: int, end: int) -> bool:
+        """Have bytes of the file hashed; return whether all of them are there."""
+        while start < end:
+            with self._guard, translated(self.path):
+                if self._file is None:
+                    return False
+                self._file.seek(start)
+                block = self._file.read(min(_BLOCK, end - start))
+            if not block:
+                return False
+            for hasher in hashers:
+                hasher.update(block)
+            start += len(block)
+        return True
 
     def restart(self, *, origin: str, validator: str | None = None, size: int | None = None) -> None:
         """Let go of all bytes and begin anew, in a new file.
@@ -151,9 +182,9 @@ class Part:
             room_for(self.path.parent, size)
         self.position = 0
         self._hasher = _hasher(self.algorithm)
-        self._extents = {}
-        self._begin_stretch()
-        self.journal = Journal(origin=origin, validator=validator, size=size)
+        self._marks, self._extents = [], {}
+        self._spaced(size)
+        self.journal = Journal(origin=origin, validator=validator, size=size, algorithm=self.algorithm)
         self.journal.write(self._journal_path)
         with translated(self.path):
             self.path.unlink(missing_ok=True)
@@ -167,25 +198,15 @@ class Part:
         """Add bytes at :attr:`position`."""
         self.put(self.position, data)
         self._hasher.update(data)
-        rest = memoryview(data)
-        while len(rest):
-            room = self._stretch + EXTENT_BYTES - self.position
-            self._stretch_hasher.update(rest[:room])
-            self.position += len(rest[:room])
-            if len(rest) >= room:
-                self._end_stretch()
-            rest = rest[room:]
+        self.position += len(data)
+        self._mark()
         self._since_checkpoint += len(data)
         if self._since_checkpoint >= CHECKPOINT_BYTES or time.monotonic() - self._last_sign > CHECKPOINT_S:
             self.checkpoint()
 
-    def _begin_stretch(self) -> None:
-        self._stretch, self._stretch_hasher = self.position, _hasher("blake3")
-
-    def _end_stretch(self) -> None:
-        if self._stretch < self.position:
-            self.add(Extent(self._stretch, self.position, self._stretch_hasher.hexdigest()))
-        self._begin_stretch()
+    def _mark(self) -> None:
+        if self.position - (self._marks[-1][0] if self._marks else 0) >= self._mark_bytes:
+            self._marks.append((self.position, self._hasher.hexdigest()))
 
     # In any order ------------------------------------------------------------------------------
 
@@ -198,7 +219,6 @@ class Part:
             raise ConfigurationError(
                 f"{self.path} is not open, or nobody knows its size: restart() comes first."
             )
-        self._end_stretch()
         with translated(self.path):
             self._file.truncate(self.journal.size)
 
@@ -215,7 +235,7 @@ class Part:
                 start, rest = start + done, rest[done:]
 
     def add(self, extent: Extent) -> None:
-        """Take note of bytes that have been put."""
+        """Take note of bytes beyond the position that have been put."""
         with self._guard:
             self._extents[extent.start] = extent
 
@@ -223,34 +243,24 @@ class Part:
         """Take in the next stretch at the front, if it has arrived; return whether there may be more to take in.
 
         It is read back from the operating system's memory, mostly, and compared with its own digest; one that
-        does not match is let go of, so that it is among the :meth:`gaps` again.
+        does not match is let go of, and is among the :meth:`gaps` again.
         """
         with self._guard:
             extent = self._extents.get(self.position)
         if extent is None or self._file is None:
             return False
-        hasher, whole = _hasher("blake3"), self._hasher.copy()
-        at = extent.start
-        while at < extent.end:
-            with self._guard, translated(self.path):
-                self._file.seek(at)
-                block = self._file.read(min(_BLOCK, extent.end - at))
-            if not block:
-                break
-            hasher.update(block)
-            whole.update(block)
-            at += len(block)
-        if at != extent.end or hasher.hexdigest() != extent.digest:
-            with self._guard:
-                del self._extents[extent.start]
-            return False
-        self._hasher, self.position = whole, extent.end
-        self._begin_stretch()
-        return True
+        own, whole = _hasher("blake3"), self._hasher.copy()
+        good = self._read_into([own, whole], extent.start, extent.end) and own.hexdigest() == extent.digest
+        with self._guard:
+            del self._extents[extent.start]
+        if good:
+            self._hasher, self.position = whole, extent.end
+            self._mark()
+        return good
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return what is still to come, as first byte and byte after the last; needs the size."""
-        found, at = [], 0
+        found, at = [], self.position
         for extent in self._listed():
             if extent.start > at:
                 found.append((at, extent.start))
@@ -262,15 +272,11 @@ class Part:
     @property
     def held(self) -> int:
         """How many bytes have arrived in all."""
-        return sum(extent.end - extent.start for extent in self._listed())
+        return self.position + sum(extent.end - extent.start for extent in self._listed())
 
     def _listed(self) -> list[Extent]:
         with self._guard:
-            extents = sorted(self._extents.values(), key=lambda extent: extent.start)
-        if self._stretch < self.position:
-            extents.append(Extent(self._stretch, self.position, self._stretch_hasher.hexdigest()))
-            extents.sort(key=lambda extent: extent.start)
-        return extents
+            return sorted(self._extents.values(), key=lambda extent: extent.start)
 
     # Keeping -----------------------------------------------------------------------------------
 
@@ -278,8 +284,14 @@ class Part:
         """Say in the journal what has arrived; and what of stretches that are still being put."""
         if self._file is None:
             return
-        extents = sorted([*self._listed(), *unfinished], key=lambda extent: extent.start)
-        self.journal = dataclasses.replace(self.journal, extents=tuple(extents))
+        marks = list(self._marks)
+        if self.position > (marks[-1][0] if marks else 0):
+            marks.append((self.position, self._hasher.hexdigest()))
+        # what was unfinished a moment ago may be finished by now
+        extents = {extent.start: extent for extent in (*unfinished, *self._listed())}
+        self.journal = dataclasses.replace(
+            self.journal, marks=tuple(marks), extents=tuple(extents[start] for start in sorted(extents))
+        )
         self.journal.write(self._journal_path)
         self._since_checkpoint = 0
         self._last_sign = time.monotonic()
@@ -293,10 +305,9 @@ class Part:
             while block := file.read(8 << 20):
                 self._hasher.update(block)
                 self.position += len(block)
-        self._extents = {}
-        self._begin_stretch()
+        self._marks, self._extents = [], {}
         self.journal = dataclasses.replace(
-            self.journal, origin=origin or self.journal.origin, validator=validator, extents=()
+            self.journal, origin=origin or self.journal.origin, validator=validator, marks=(), extents=()
         )
 
     @property

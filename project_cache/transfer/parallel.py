@@ -23,7 +23,9 @@ __all__ = ["Crew", "Stream"]
 #: how often the crew is looked after
 _TICK_S = 0.05
 #: how often the journal says what is there
-_CHECKPOINT_S = 0.5
+_CHECKPOINT_S = 0.25
+#: how many pieces are taken in before it is looked after again
+_AT_ONCE = 8
 #: how often bytes that were written and are not what was written are fetched again
 _ROUNDS = 4
 
@@ -86,6 +88,7 @@ class Crew:
         self._failed: Again | None = None
         self._verdict: Again | Fail | BaseException | None = None
         self._whole_only = False
+        self._ranges_work = False
 
     def run(self, stream: Stream | None = None) -> Again | Fail | None:
         """Return None when all bytes are there, or why they are not.
@@ -147,7 +150,9 @@ class Crew:
                         return failed
                     self._budget.wait(failed.retry_after)
             self._hire(self._connections.look(now, arrived))
-            self._part.advance()
+            for _ in range(_AT_ONCE):
+                if not self._part.advance():
+                    break
             if now - checkpoint > _CHECKPOINT_S:
                 self._part.checkpoint(self._unfinished())
                 checkpoint = now
@@ -230,6 +235,7 @@ class Crew:
             ) as answer:
                 verdict = judge(answer.status, answer.headers, asked)
                 if isinstance(verdict, Continue):
+                    self._ranges_work = True
                     self._receive(piece, answer.blocks(), follow=False)
                     return None if not piece.left else Again("the connection ended early")
         except Dropped as drop:
@@ -237,8 +243,8 @@ class Crew:
         finally:
             self._give_back(piece)
         if isinstance(verdict, Restart) and verdict.validator == journal.validator:
-            # Range means nothing to it. Whoever is receiving all of it goes on.
-            self._whole_only = True
+            # Range means nothing to it, or to one of several servers behind one name. Who receives all of it goes on.
+            self._whole_only = not self._ranges_work
             return Again("the server does not send parts", kind="whole")
         if isinstance(verdict, Restart):
             verdict = Again(

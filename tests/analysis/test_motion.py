@@ -13,8 +13,12 @@ def moving(n_frames: int) -> np.ndarray:
     """Frames in which two patches flicker, each in a time course of its own, on top of a still picture."""
     rng = np.random.default_rng(1)
     frames = np.full((n_frames, 12, 10), 100.0)
-    frames[:, 2:5, 1:4] += np.cumsum(rng.choice([-1, 1], n_frames) * rng.exponential(3, n_frames))[:, None, None]
-    frames[:, 7:11, 5:9] += np.cumsum(rng.choice([-1, 1], n_frames) * rng.exponential(1, n_frames))[:, None, None]
+    frames[:, 2:5, 1:4] += np.cumsum(rng.choice([-1, 1], n_frames) * rng.exponential(3, n_frames))[
+        :, None, None
+    ]
+    frames[:, 7:11, 5:9] += np.cumsum(rng.choice([-1, 1], n_frames) * rng.exponential(1, n_frames))[
+        :, None, None
+    ]
     return frames.astype(np.float32)
 
 

@@ -24,7 +24,9 @@ def node(
     names = [f"Neuropix-PXI-100.Probe{letter}-AP" for letter in letters] + ["NI-DAQmx-105.PXI-6133"]
     described = []
     for name in names:
-        channels = [{"channel_name": f"AP{c + 1}", "bit_volts": 0.195, "units": "uV"} for c in range(n_channels)]
+        channels = [
+            {"channel_name": f"AP{c + 1}", "bit_volts": 0.195, "units": "uV"} for c in range(n_channels)
+        ]
         described.append({"folder_name": f"{name}/", "sample_rate": 30000, "channels": channels})
         continuous, events = here / "continuous" / name, here / "events" / name / "TTL"
         continuous.mkdir(parents=True)
@@ -112,7 +114,11 @@ def test_of_several_recordings_the_longest_is_the_session(tmp_path: Path) -> Non
     at = node(tmp_path, n=200, recording=2)
     node(tmp_path, n=20, recording=10)
     assert ap(at).n_samples == 200
-    assert [each.name for each in OpenEphys([at]).recording_dirs] == ["recording1", "recording2", "recording10"]
+    assert [each.name for each in OpenEphys([at]).recording_dirs] == [
+        "recording1",
+        "recording2",
+        "recording10",
+    ]
 
 
 def test_a_file_that_was_cut_is_read_up_to_its_last_whole_frame(tmp_path: Path) -> None:
@@ -176,7 +182,15 @@ def test_events_that_are_missing_or_damaged_are_said_to_be(tmp_path: Path) -> No
         {},
         {"continuous": {}},
         {"continuous": [{"folder_name": "x/"}]},
-        {"continuous": [{"folder_name": "../x", "sample_rate": 30000, "channels": [{"channel_name": "a", "bit_volts": 1}]}]},
+        {
+            "continuous": [
+                {
+                    "folder_name": "../x",
+                    "sample_rate": 30000,
+                    "channels": [{"channel_name": "a", "bit_volts": 1}],
+                }
+            ]
+        },
         {"continuous": [{"folder_name": "x", "sample_rate": 30000, "channels": []}]},
         {"continuous": [{"folder_name": "x", "sample_rate": "fast", "channels": []}]},
         [],
@@ -200,7 +214,12 @@ def test_real_oebins_are_read(shared: Path, tmp_path: Path) -> None:
         ("OE_Neuropix-PXI-NP1-binary/Record_Node_101", 384, 384, "CH0"),
         ("OE_Neuropix-PXI-NP2-multishank-binary/Record_Node_109", 385, 384, "CH1"),
     ):
-        oebin = shared / "data/dynamic_routing/open_ephys/probeinterface" / name / "experiment1/recording1/structure.oebin"
+        oebin = (
+            shared
+            / "data/dynamic_routing/open_ephys/probeinterface"
+            / name
+            / "experiment1/recording1/structure.oebin"
+        )
         (description,) = json.loads(oebin.read_text())["continuous"]
         stream = Stream(description, tmp_path)
         assert (stream.probe, stream.band, stream.n_channels) == ("A", "AP", n_channels)
@@ -212,7 +231,7 @@ def test_real_oebins_are_read(shared: Path, tmp_path: Path) -> None:
 
 def compressed(folder: Path, values: Any, name: str = "Neuropix-PXI-100.ProbeA-AP") -> Path:
     import zarr
-    from numcodecs import Blosc
+    from numcodecs import Blosc  # type: ignore[import-untyped,unused-ignore]
 
     path = folder / "ecephys_compressed" / f"experiment1_Record Node 102#{name}.zarr"
     group = zarr.open_group(path, mode="w", zarr_format=2)

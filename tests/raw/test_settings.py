@@ -145,10 +145,15 @@ def test_ports_that_tell_no_letter_are_refused() -> None:
 
 
 def test_names_of_streams_win_over_ports(tmp_path: Path) -> None:
-    path = written(tmp_path, [(2, 2, "x"), (2, 3, "y")], ["ProbeA-AP", "ProbeA-LFP", "ProbeC-AP", "ProbeC-LFP"])
+    path = written(
+        tmp_path, [(2, 2, "x"), (2, 3, "y")], ["ProbeA-AP", "ProbeA-LFP", "ProbeC-AP", "ProbeC-LFP"]
+    )
     assert [probe.letter for probe in read_settings(path).probes] == ["A", "C"]
     path = written(tmp_path, [(2, 1, "46121"), (3, 2, "46118")], ["46121", "46118"])
-    assert [(probe.letter, probe.name) for probe in read_settings(path).probes] == [("A", "46121"), ("E", "46118")]
+    assert [(probe.letter, probe.name) for probe in read_settings(path).probes] == [
+        ("A", "46121"),
+        ("E", "46118"),
+    ]
     path = written(tmp_path, [(2, 2, "46121"), (2, 3, "46118")], ["46121", "46118"])
     assert [probe.letter for probe in read_settings(path).probes] == [None, None]
 
@@ -172,7 +177,13 @@ def test_what_is_no_settings_file_is_refused_by_name(tmp_path: Path) -> None:
         read_settings(tmp_path / "settings.xml")
     path = written(tmp_path, [(2, 1, "ProbeA")])
     whole = path.read_text()
-    for damaged in (whole[:400], "", "<SETTINGS/>", whole.replace('CH1="59"', 'CH1="?"'), whole.replace('"1000"', '"?"')):
+    for damaged in (
+        whole[:400],
+        "",
+        "<SETTINGS/>",
+        whole.replace('CH1="59"', 'CH1="?"'),
+        whole.replace('"1000"', '"?"'),
+    ):
         path.write_text(damaged)
         with pytest.raises(CorruptObjectError, match=r"settings\.xml"):
             read_settings(path)

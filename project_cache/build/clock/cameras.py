@@ -242,9 +242,9 @@ def camera_times_from_licks(
     left = told[nearest[at]] - start - slope * seen[at]
     clock = np.arange(frames_in_file) / fps
     times = start + slope * clock
-    # Both see a lick up to a frame late, so that a line through all is better than any of them; but where
+    # Both see a lick up to a frame late (0.4 frames rms), so that a line through all is better than any of them; but where
     # frames were dropped unseen there is no one line, and licks are what there is to go by.
-    if np.sqrt(np.mean(left**2)) > 1 / fps:
+    if np.sqrt(np.mean(left**2)) > 0.5 / fps:
         times += np.interp(clock, seen[at], left)
     times[:1] = np.nan
     return np.asarray(times, dtype=np.float64)

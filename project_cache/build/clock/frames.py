@@ -57,7 +57,9 @@ class FrameTimes:
         times: Floats = {"flip": self.flip, "input": self.input, "display": self.display}[kind]
         asked = np.asarray(frame_numbers, np.float64)
         there = np.isfinite(asked) & (asked >= 0) & (asked < len(times))
-        return np.where(there, times[np.where(there, asked, 0).astype(np.int64)] if len(times) else np.nan, np.nan)
+        return np.where(
+            there, times[np.where(there, asked, 0).astype(np.int64)] if len(times) else np.nan, np.nan
+        )
 
 
 def frames_from_intervals(intervals: npt.ArrayLike) -> FrameTimes:
@@ -185,9 +187,10 @@ class Match:
 def matched_blocks(files: Sequence[Recorded], blocks: Sequence[Floats]) -> list[Match]:
     """Return, for each file, the block of vsyncs that is its frames.
 
-    A block is a file's when it has as many vsyncs as the file has frames (or one more or less, and the
-    intervals say where). Of several such blocks it is the one whose intervals are the file's, and then the one
-    that starts nearest to when the script did. No block is two files': the better fit has it.
+    A block is a file's when it has as many vsyncs as the file has frames, one more or one less, at the
+    intervals that the script saw. Of several such blocks it is the one that starts nearest to when the script
+    did; that one also with other intervals, if their number is right. No block is two files': the better fit
+    has it.
 
     Parameters
     ----------
@@ -201,11 +204,14 @@ def matched_blocks(files: Sequence[Recorded], blocks: Sequence[Floats]) -> list[
         if not file.n_frames:
             found[f] = Match(None, f"{file.stem} has no frames: the script ended before it showed any.")
             continue
+        late = [abs(float(block[0]) - file.start) for block in blocks]
         for b, block in enumerate(blocks):
             fitted = _fitted(block, file.intervals)
-            if fitted is not None:
-                misfit = _misfit(fitted, file.intervals)
-                fits.append((misfit > _MISFIT, len(block) != file.n_frames, abs(block[0] - file.start), f, b))
+            if fitted is None:
+                continue
+            misfit = _misfit(fitted, file.intervals) > _MISFIT
+            if not misfit or (len(block) == file.n_frames and late[b] == min(late)):
+                fits.append((misfit, len(block) != file.n_frames, late[b], f, b))
     taken: set[int] = set()
     for *_, f, b in sorted(fits):
         if found[f] is None and b not in taken:
@@ -225,13 +231,13 @@ def _fitted(block: Floats, intervals: Floats) -> Floats | None:
     if extra == 0:
         return block
     if extra == 1:
-        return min((block[1:], block[:-1]), key=lambda vsyncs: _misfit(vsyncs, intervals))
-    if extra == -1 and len(block) > _SHORTEST_BLOCK:
-        # the script was stopped between a flip and the line's fall (or rise, at its start)
-        ends = np.append(block, block[-1] + intervals[-1]), np.append(block[0] - intervals[0], block)
-        fitted = min(ends, key=lambda vsyncs: _misfit(vsyncs, intervals))
-        return fitted if _misfit(fitted, intervals) < _MISFIT else None
-    return None
+        ends = block[1:], block[:-1]
+    elif extra == -1 and len(block) > _SHORTEST_BLOCK:
+        # the script was stopped between a flip and the line's fall (or its rise, at the start)
+        ends = np.append(block[0] - intervals[0], block), np.append(block, block[-1] + intervals[-1])
+    else:
+        return None
+    return min(ends, key=lambda vsyncs: _misfit(vsyncs, intervals))
 
 
 def _misfit(vsyncs: Floats, intervals: Floats) -> float:

@@ -13,7 +13,7 @@ from project_cache.errors import MissingDataError
 from project_cache.raw.stimulus import StimulusFile
 from project_cache.raw.sync import SyncFile
 
-__all__ = ["active_durations", "devices", "laser_line", "onset_frames", "switched_off"]
+__all__ = ["devices", "durations", "laser_line", "onset_frames", "switched_off"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,12 +37,12 @@ def onset_frames(stimulus: StimulusFile) -> Floats:
     return frames + np.asarray(stimulus.trial("trialStimStartFrame"), np.float64)
 
 
-def active_durations(stimulus: StimulusFile) -> tuple[Floats, Floats]:
-    """Return how long each trial's light was on with both of its ramps, and the delay before it, s."""
-    duration = _first_of_each(stimulus, "trialOptoDur")
+def durations(stimulus: StimulusFile) -> tuple[Floats, Floats, Floats]:
+    """Return how long each trial's light was asked for, how long it is on with both ramps, its delay, s."""
+    nominal = duration = _first_of_each(stimulus, "trialOptoDur")
     for name, general in (("trialOptoOnRamp", "optoOnRamp"), ("trialOptoOffRamp", "optoOffRamp")):
         duration = duration + np.nan_to_num(_first_of_each(stimulus, name, general))
-    return duration, np.nan_to_num(_first_of_each(stimulus, "trialOptoDelay", "optoDelay"))
+    return nominal, duration, np.nan_to_num(_first_of_each(stimulus, "trialOptoDelay", "optoDelay"))
 
 
 def devices(stimulus: StimulusFile) -> list[str]:
@@ -68,29 +68,29 @@ def laser_line(device: str, sync: SyncFile, date: datetime.date) -> str | None:
     return label if sync.has(label) else None
 
 
-def switched_off(falling: Floats, onsets: Floats, durations: Floats) -> Floats:
+def switched_off(falling: Floats, onsets: Floats, active: Floats) -> Floats:
     """Return when light that went on at `onsets` went off.
 
     That is the falling edge nearest to the planned end (a sine has one in each cycle), after the onset and
-    before the next trial's; where there is none, the planned end.
+    before the next trial's; NaN where there is none.
 
     Parameters
     ----------
     falling : array
         Ascending, s.
-    onsets, durations : array, shape (n_trials,)
-        s; NaN for trials without light.
+    onsets, active : array, shape (n_trials,)
+        When it went on and for how long it should have, s; NaN for trials without light.
     """
-    planned = onsets + durations
+    planned = onsets + active
     if not len(falling):
-        return planned
-    after = np.clip(np.searchsorted(falling, planned), 1, max(len(falling) - 1, 1))
-    before, after = falling[after - 1], falling[np.minimum(after, len(falling) - 1)]
+        return np.full(len(onsets), np.nan)
+    later = np.clip(np.searchsorted(falling, planned), 1, max(len(falling) - 1, 1))
+    before, after = falling[later - 1], falling[np.minimum(later, len(falling) - 1)]
     nearest = np.where(np.abs(planned - before) <= np.abs(after - planned), before, after)
     lit = np.isfinite(onsets)
     until = np.full(len(onsets), np.inf)
     until[np.flatnonzero(lit)[:-1]] = onsets[lit][1:]
-    return np.where(lit & (nearest > onsets) & (nearest < until), nearest, planned)
+    return np.where(lit & (nearest > onsets) & (nearest < until), nearest, np.nan)
 
 
 def _first_of_each(stimulus: StimulusFile, name: str, general: str | None = None) -> Floats:

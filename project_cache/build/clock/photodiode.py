@@ -79,10 +79,16 @@ def display_times(vsyncs: Floats, rising: Floats, falling: Floats) -> Floats | N
     frames = np.arange(len(vsyncs))
     whites = frames[box.white :: 2 * box.period]
     blacks = frames[(box.white + box.period) % (2 * box.period) :: 2 * box.period]
-    on = _edges_of(vsyncs[whites] + box.lag_rising, rising, 0.95 * refresh)
+    near = 0.95 * refresh
+    on = _edges_of(vsyncs[whites] + box.lag_rising, rising, near)
     if np.isfinite(on).mean() < _LEAST_SEEN:
         return None
-    off = _edges_of(vsyncs[blacks] + box.lag_falling, falling, 0.95 * refresh)
+    off = _edges_of(vsyncs[blacks] + box.lag_falling, falling, near)
+    # the screen may drop a frame some frames sooner or later than the script does
+    sure = np.isfinite(on)
+    between = whites[sure], on[sure]
+    on = _in_order(whites, on, vsyncs[whites] + box.lag_rising, rising, between, 2.5 * refresh)
+    off = _in_order(blacks, off, vsyncs[blacks] + box.lag_falling, falling, between, 2.5 * refresh)
     # what each frame's time is about: it decides on the refresh, and on nothing else
     about = vsyncs + box.lag_rising
     about[blacks] = np.where(np.isfinite(off), off - box.lag_falling + box.lag_rising, about[blacks])
@@ -98,9 +104,11 @@ def _without_flickers(rising: Floats, falling: Floats, shortest: float) -> tuple
     order = np.argsort(times, kind="stable")
     times, up = times[order], up[order]
     keep = np.ones(len(times), np.bool_)
-    for i in np.flatnonzero((np.diff(times) < shortest) & (up[1:] != up[:-1])):
-        # of three edges in a row the last stays: the line was then what it is from there on
-        if keep[i]:
+    lasted = np.diff(times)
+    short = np.flatnonzero((lasted < shortest) & (up[1:] != up[:-1]))
+    # the shortest first: beside a flicker a true frame may look short
+    for i in short[np.argsort(lasted[short], kind="stable")]:
+        if keep[i] and keep[i + 1]:
             keep[i : i + 2] = False
     return times[keep & up], times[keep & ~up]
 
@@ -151,9 +159,11 @@ def _shift(vsyncs: Floats, rising: Floats, cycle: int, lag: float, refresh: floa
         expected = rising - lag - shift * refresh
         frames = _nearest(vsyncs, expected)
         late = np.abs(vsyncs[frames] - expected) > refresh / 2
-        wrong[shift] = int((late | (frames % cycle != _commonest(frames % cycle, cycle))).sum())
-    best = min(wrong, key=lambda shift: wrong[shift])
-    return best if wrong[best] < wrong[0] / 4 and wrong[0] - wrong[best] >= 5 else 0
+        wrong[shift] = late | (frames % cycle != _commonest(frames % cycle, cycle))
+    best = min(wrong, key=lambda shift: int(wrong[shift].sum()))
+    # of the edges that are right by one of the two and wrong by the other, more than chance would have it
+    better, worse = int((wrong[0] & ~wrong[best]).sum()), int((wrong[best] & ~wrong[0]).sum())
+    return best if better - worse > 3 + 3 * np.sqrt(better + worse) else 0
 
 
 def _commonest(values: Ints, n: int) -> int:
@@ -182,17 +192,37 @@ def _edges_of(expected: Floats, edges: Floats, within: float) -> Floats:
     return found
 
 
+def _in_order(
+    frames: Ints, found: Floats, expected: Floats, edges: Floats, sure: tuple[Ints, Floats], within: float
+) -> Floats:
+    """Return `found`, with the edges that are left over given to the frames that have none, in order.
+
+    Between two frames that are sure of their edges there must be as many of the one as of the other.
+    """
+    open_ = np.flatnonzero(np.isnan(found))
+    free = edges[~np.isin(edges, found)]
+    n = len(sure[0]) + 1
+    frame_part, edge_part = np.searchsorted(sure[0], frames[open_]), np.searchsorted(sure[1], free)
+    same = np.bincount(frame_part, minlength=n) == np.bincount(edge_part, minlength=n)
+    same[[0, -1]] = False
+    given, edge = open_[same[frame_part]], free[same[edge_part]]
+    near = np.abs(edge - expected[given]) < within
+    found = found.copy()
+    found[given[near]] = edge[near]
+    return found
+
+
 def _on_grid(frames: Ints, times: Floats, refresh: float) -> tuple[Ints, Floats]:
     """Return the frames, and their edges, without edges that are on no refresh: those of something else."""
-    from scipy.ndimage import median_filter
+    from scipy.ndimage import uniform_filter1d
 
     if len(times) < 3:
         return frames, times
-    steps = np.maximum(np.round(np.diff(times) / refresh), 1)
-    turns = np.append(0, np.cumsum(steps))
-    # how far each is from a grid that goes on from edge to edge: a slow line, but for edges that are off
-    phase = times - times[0] - turns * refresh
-    off = phase - median_filter(phase, min(_NEIGHBOURS, len(phase) // 2 * 2 - 1), mode="nearest")
+    # the part of a refresh at which each comes is nearly that of the others around it
+    turn = 2j * np.pi / refresh
+    phase = np.exp(turn * (times - times[0]))
+    usual = uniform_filter1d(phase, _NEIGHBOURS, mode="nearest")
+    off = np.angle(phase * usual.conj()) / abs(turn)
     scatter = 1.4826 * float(np.median(np.abs(off)))
     good = np.abs(off) < min(max(8 * scatter, _ON_GRID), _OFF_GRID)
     return (frames[good], times[good]) if good.mean() > 0.5 else (frames, times)
@@ -233,9 +263,11 @@ def _on_refreshes(about: Floats, anchors: Ints, times: Floats, refresh: float) -
     # how many refreshes had no new frame until then, which can but grow: a frame that seems later than those
     # after it only seems so
     idle = median_filter(turn + count[part] - np.arange(n), _AROUND, mode="nearest")
+    idle[anchors] = count - anchors
     idle = np.minimum.accumulate(idle[::-1])[::-1]
     turn = np.clip(idle + np.arange(n) - count[part], into, steps[part] - (between[part] - into))
-    return start + turn * length
+    times_of_all: Floats = start + turn * length
+    return times_of_all
 
 
 def _refresh(times: Floats, refresh: float) -> float:

@@ -175,7 +175,9 @@ class SessionClock:
     def _times_of_frames(self, stimulus: StimulusFile) -> FrameTimes:
         if not self.has_sync:
             if stimulus.stem in self.issues:
-                raise MissingDataError(f"The frames of {stimulus.path} have no times: {self.issues[stimulus.stem]}")
+                raise MissingDataError(
+                    f"The frames of {stimulus.path} have no times: {self.issues[stimulus.stem]}"
+                )
             if stimulus.stem not in {s.stem for s in self._alone}:
                 raise MissingDataError(
                     f"The frames of {stimulus.path} have no times: without a sync file only the task's have."
@@ -227,7 +229,8 @@ class SessionClock:
         """Return when each trial's light went on and off, s; NaN for trials without.
 
         On the sync line of the trial's laser, or else where its voltage is found in the NI-DAQ's recording of
-        it, or else from the flip of the frame in which the script started it.
+        it, or else from the flip of the frame in which the script started it (and its delay), for as long as
+        was asked for. A single trial whose light is not found has the usual latency of the others.
 
         Raises
         ------
@@ -235,21 +238,22 @@ class SessionClock:
             The file used no light.
         """
         triggers = self.frames(stimulus).at("flip", lasers.onset_frames(stimulus))
-        durations, delays = lasers.active_durations(stimulus)
+        nominal, active, delays = lasers.durations(stimulus)
         onsets, offsets = np.full(len(triggers), np.nan), np.full(len(triggers), np.nan)
         if self.has_sync:
             names = np.array(lasers.devices(stimulus), dtype=object)
             for name in sorted(set(names)):
                 line = lasers.laser_line(name, self._sync, self.start_time.date())
-                if line is not None:
-                    its = np.where(names == name, triggers, np.nan)
-                    on = sounds.next_edges(self._sync.rising(line), its, delays + _LONGEST_LATENCY)
-                    off = lasers.switched_off(self._sync.falling(line), on, durations)
-                    onsets, offsets = np.where(np.isfinite(on), on, onsets), np.where(np.isfinite(on), off, offsets)
+                if line is None:
+                    continue
+                its = np.where(names == name, triggers, np.nan)
+                on = sounds.next_edges(self._sync.rising(line), its, delays + _LONGEST_LATENCY)
+                off = lasers.switched_off(self._sync.falling(line), on, active)
+                onsets, offsets = np.where(np.isfinite(on), (on, off), (onsets, offsets))
             if not np.isfinite(onsets).any():
                 onsets = self._heard(stimulus, triggers, _OPTO_CHANNEL, opto_waveform) + delays
-        onsets = np.where(np.isfinite(onsets), onsets, sounds.with_usual_latency(onsets - delays, triggers) + delays)
-        return onsets, np.where(np.isfinite(offsets), offsets, onsets + durations)
+        onsets = sounds.with_usual_latency(onsets, triggers + delays)
+        return onsets, np.where(np.isfinite(offsets), offsets, onsets + nominal)
 
     def _heard(
         self,
@@ -273,10 +277,11 @@ class SessionClock:
                 played.append(waveform(stimulus, trial) if trial >= 0 else None)
             except MissingDataError:
                 played.append(None)
-        return sounds.found_in(
-            lambda first, stop: np.asarray(stream.data[first:stop, channel], np.float64),
-            clock.rate, clock.start, clock.n_samples, triggers, played,
-        )  # fmt: skip
+
+        def recorded(first: int, stop: int) -> Floats:
+            return np.asarray(stream.data[first:stop, channel], np.float64)
+
+        return sounds.found_in(recorded, clock.rate, clock.start, clock.n_samples, triggers, played)
 
     def _trials_at(self, stimulus: StimulusFile, triggers: Floats) -> list[int]:
         """The trial that each trigger belongs to, -1 for none: triggers may be of some trials only."""
@@ -307,7 +312,9 @@ class SessionClock:
         if not self.has_sync:
             return None
         sync = self._sync
-        return decode_barcodes(sync.rising("barcode_ephys"), sync.falling("barcode_ephys"), sync.total_seconds)
+        return decode_barcodes(
+            sync.rising("barcode_ephys"), sync.falling("barcode_ephys"), sync.total_seconds
+        )
 
     def stream(self, name: str) -> StreamClock:
         """Return the clock of an Open Ephys stream: ``stream(name).times(samples)`` are seconds.
@@ -357,7 +364,9 @@ class SessionClock:
         if self.has_sync:
             line = self._camera_lines.get(label)
             if line is None:
-                raise MissingDataError(f"No sync line has the exposures of the {label} camera of {self._raw.id}.")
+                raise MissingDataError(
+                    f"No sync line has the exposures of the {label} camera of {self._raw.id}."
+                )
             return camera_times(camera, self._sync.rising(line), self._sync.start_time)
         ups = camera.lick_frames[0]
         for stimulus in self._alone:
@@ -366,7 +375,9 @@ class SessionClock:
             seen = seen[np.diff(seen, prepend=-2) > 1]
             times = self.frames(stimulus).at("input", seen)
             return camera_times_from_licks(ups, times, camera.fps, camera.frames_in_file)
-        raise MissingDataError(f"The session {self._raw.id} has neither sync nor a task: its movies have no times.")
+        raise MissingDataError(
+            f"The session {self._raw.id} has neither sync nor a task: its movies have no times."
+        )
 
     @cached_property
     def _camera_lines(self) -> dict[str, str]:

@@ -33,7 +33,7 @@ def next_edges(edges: Floats, triggers: Floats, latest: npt.ArrayLike) -> Floats
     first = np.searchsorted(edges, triggers)
     found = edges[np.minimum(first, len(edges) - 1)]
     late = found - triggers
-    return np.where((late >= 0) & (late <= latest), found, np.nan)
+    return np.where((late >= 0) & (late <= np.asarray(latest, np.float64)), found, np.nan)
 
 
 def found_in(
@@ -61,7 +61,7 @@ def found_in(
     -----
     A waveform is looked for from 0.15 s before its trigger; its onset is to a sample of the recording.
     """
-    from scipy.signal import correlate
+    from scipy.signal import correlate, resample
 
     onsets = np.full(len(triggers), np.nan)
     for i, (trigger, waveform) in enumerate(zip(triggers, waveforms, strict=True)):
@@ -73,7 +73,7 @@ def found_in(
         stop = int((trigger + duration + _AROUND - start) * rate)
         if first < 0 or stop > n_samples:
             continue
-        sound = np.interp(np.arange(int(duration * rate)) / rate, np.arange(len(samples)) / played_at, samples)
+        sound = resample(samples, int(duration * rate))
         heard = recorded(first, stop).astype(np.float64)
         sound, heard = sound - sound.mean(), heard - heard.mean()
         if len(heard) < len(sound):

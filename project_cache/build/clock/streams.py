@@ -7,13 +7,13 @@ that; so a straight line through all shared barcodes turns samples into seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from project_cache.errors import CorruptObjectError, MissingDataError
-from project_cache.raw.openephys import Stream
+from project_cache.raw.streams import Stream
 
 __all__ = ["StreamClock", "decode_barcodes", "match_clocks", "stream_clock"]
 
@@ -23,6 +23,8 @@ BARCODE_GAP = 29.0
 EDGE = 2.0
 BAR = 0.015
 BITS = 32
+#: no pulse of a barcode is as short as this, in seconds: what is, was induced in the cable
+GLITCH = 0.002
 #: how far from its nominal rate a device's clock can be: crystals keep to 1e-4
 MAX_DRIFT = 5e-4
 #: seconds by which a barcode may be off the line, however well the others fit it
@@ -48,6 +50,9 @@ class StreamClock:
         Number of barcodes that the line goes through.
     method : str
         ``"barcodes"``, ``"one barcode, nominal rate"``, ``"adjusted timestamps"`` or ``"nominal rate"``.
+    gaps : tuple of (int, int)
+        Where samples were lost: the number of the sample that follows among those that are here, and how many
+        are missing before it. Almost always empty.
     """
 
     rate: float
@@ -56,15 +61,21 @@ class StreamClock:
     residual: float
     n_barcodes: int
     method: str = "barcodes"
+    gaps: tuple[tuple[int, int], ...] = ()
 
     @property
     def stop(self) -> float:
         """Time at which the last sample ends, s."""
-        return self.start + self.n_samples / self.rate
+        return float(self.times(self.n_samples))
 
     def times(self, samples: ArrayLike) -> NDArray[np.float64]:
-        """Return the times of samples (numbered from the first one), s."""
-        return np.asarray(samples, dtype=np.float64) / self.rate + self.start
+        """Return the times of samples, s; samples are numbered as they lie in the file, from 0 on."""
+        counted = np.asarray(samples, dtype=np.float64)
+        if self.gaps:
+            after, missing = np.array(self.gaps).T
+            lost = np.concatenate([[0], np.cumsum(missing)])
+            counted = counted + lost[np.searchsorted(after, counted, side="right")]
+        return counted / self.rate + self.start
 
 
 def decode_barcodes(
@@ -74,7 +85,8 @@ def decode_barcodes(
 
     A value is the states of the line at 32 instants, 15 ms apart, from the end of the first pulse on (1 where
     the line is low, the first the least significant). It is a fingerprint, the same on all clocks, and need
-    not be the number that was sent. Barcodes within two seconds of either end are left out: they may be cut.
+    not be the number that was sent. Pulses shorter than 2 ms are passed over. Barcodes within two seconds of either
+    end are left out: they may be cut.
 
     Parameters
     ----------
@@ -91,8 +103,7 @@ def decode_barcodes(
         The fingerprints.
     """
     last = total - EDGE
-    rising = np.sort(np.asarray(on, dtype=np.float64))
-    falling = np.sort(np.asarray(off, dtype=np.float64))
+    rising, falling = _without_glitches(np.asarray(on, dtype=np.float64), np.asarray(off, dtype=np.float64))
     rising, falling = rising[rising <= last], falling[falling <= last]
     if not len(rising):
         return np.empty(0), np.empty(0, np.int64)
@@ -108,6 +119,24 @@ def decode_barcodes(
     low = np.searchsorted(falling, instants, side="right") >= np.searchsorted(rising, instants, side="right")
     values = (low.astype(np.int64) << np.arange(BITS)).sum(axis=1)
     return starts, values
+
+
+def _without_glitches(
+    on: NDArray[np.float64], off: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the rising and falling edges, in order, but for those that are too near to each other to be meant."""
+    times = np.concatenate([on, off])
+    up = np.arange(len(times)) < len(on)
+    order = np.argsort(times, kind="stable")
+    times, up = times[order], up[order]
+    while len(near := np.flatnonzero((np.diff(times) < GLITCH) & (up[1:] != up[:-1]))):
+        # in a run of them, every other one: the edges of two pairs are not the same
+        begins = np.concatenate([[True], np.diff(near) > 1])
+        first = near[(near - near[begins][np.cumsum(begins) - 1]) % 2 == 0]
+        keep = np.ones(len(times), dtype=bool)
+        keep[first] = keep[first + 1] = False
+        times, up = times[keep], up[keep]
+    return times[up], times[~up]
 
 
 def match_clocks(
@@ -172,10 +201,12 @@ def _agreeing(m: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.bool
     ordered = np.sort(starts)
     sizes = np.searchsorted(ordered, ordered + spread, side="right") - np.arange(len(ordered))
     # Were all barcodes the same, any shift by some of them would do; but no two follow at the very same time.
-    sets = [(starts >= low) & (starts <= low + spread) for low in ordered[sizes == sizes.max()]]
+    lows = ordered[sizes == sizes.max()]
+    sets: list[NDArray[np.bool_]] = [(starts >= low) & (starts <= low + spread) for low in lows]
     if sizes.max() <= 2:
         return sets[-1]
-    return min(sets[:100], key=lambda each: _bend(m[each], t[each]))
+    bends = [_bend(m[each], t[each]) for each in sets[:100]]
+    return sets[int(np.argmin(bends))]
 
 
 def _bend(m: NDArray[np.float64], t: NDArray[np.float64]) -> float:
@@ -258,7 +289,7 @@ def stream_clock(
             best = clock
     if best is None:
         raise MissingDataError(f"{stream.name} ({stream.path}): {problem}") from problem
-    return best
+    return replace(best, gaps=stream.gaps)
 
 
 def _adjusted(stream: Stream, n_samples: int) -> StreamClock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -57,8 +56,13 @@ def lines_of(kind: Kind, begun: Floats) -> tuple[Line, Line]:
     return pulses(begun, begun + length), pulses(begun + 0.0012, begun + 0.0122)
 
 
-def report(kind: Kind, file: str, started: datetime, recorded: int, lost: Ints) -> dict[str, Any]:
-    """Return MVR's JSON. Its times end in 'Z' and are local."""
+def report(
+    kind: Kind, file: str, started: datetime, recorded: int, lost: Ints, licks: Ints
+) -> dict[str, Any]:
+    """Return MVR's JSON. Its times end in 'Z' and are local.
+
+    `licks` is (n, 2): the frames in which the camera's input went up and down.
+    """
     ended = started + timedelta(seconds=recorded / FPS)
     runs: list[str] = []
     for run in np.split(lost, np.flatnonzero(np.diff(lost) > 1) + 1):
@@ -89,8 +93,8 @@ def report(kind: Kind, file: str, started: datetime, recorded: int, lost: Ints) 
             "Duration": f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}",
             "FramesRecorded": recorded,
             "FramesLostCount": len(lost),
-            "CameraInputCount": 0,
-            "CameraInput": ["1,0"],
+            "CameraInputCount": len(licks),
+            "CameraInput": [",".join(["1,0", *(f"{on},1,{off},0" for on, off in licks)])],
             # MVR leaves an empty list where nothing was lost
             "LostFrames": [",".join(runs)] if runs else [],
         }
@@ -150,7 +154,8 @@ def _eye(x: float, y: float, radius: float) -> npt.NDArray[np.uint8]:
     lid = np.hypot((column - WIDTH / 2) / 40, (row - HEIGHT / 2) / 28)
     picture = np.where(lid < 1, 150.0, 205.0)
     edge = np.clip(np.hypot(column - x, row - y) - radius + 0.5, 0, 1)
-    return np.round(20 + (picture - 20) * edge).astype(np.uint8)
+    shaded = np.round(20 + (picture - 20) * edge)
+    return np.asarray(shaded, dtype=np.uint8)
 
 
 def _box(kind: bytes, *contents: bytes) -> bytes:

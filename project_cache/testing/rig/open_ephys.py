@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from project_cache.testing.rig.faults import without_middle_edge
 from project_cache.testing.rig.sync_file import Line
 from project_cache.testing.rig.timeline import Floats, Ints
 
@@ -199,7 +198,6 @@ def write_recording(
     settings: str,
     started: datetime,
     clipped: int | None = None,
-    broken: float | None = None,
 ) -> None:
     """Write one record node: settings, description, events, and the first samples of each stream.
 
@@ -217,11 +215,7 @@ def write_recording(
         Local time.
     clipped : int, optional
         How many samples of continuous.dat to keep, where the whole is kept elsewhere.
-    broken : float, optional
-        When (s) the barcode began of which the streams lack two changes.
     """
-    if broken is not None:
-        barcodes = without_middle_edge(barcodes, 0.4, broken)
     recording = node / "experiment1" / "recording1"
     recording.mkdir(parents=True)
     (node / "settings.xml").write_text(settings, encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,7 @@ def populate(
         times = np.sort(np.concatenate(parts))
         times = times[(times > start + 0.01) & (times < stop - 0.01)]
         if unit["drifts"]:
-            times = times[rng.random(len(times)) < np.interp(times, [start, stop], [1.0, 0.12])]
+            times = times[rng.random(len(times)) < np.interp(times, [start, stop], [1.0, 0.03])]
         samples = np.unique(clock.samples(times))
         samples = samples[np.diff(samples, prepend=-(10**6)) > REFRACTORY_S * clock.rate]
         all_times.append(samples.astype(np.float64))
@@ -138,7 +139,7 @@ def _units(rng: np.random.Generator, n: int) -> pd.DataFrame:
             "kind": kinds,
             "peak_channel": rng.integers(12, CHANNELS - 12, n),
             "amplitude": rng.uniform(70, 300, n),
-            "rate": rng.uniform(2.0, 9.0, n),
+            "rate": np.where(drifts, 3.0, 1.0) * rng.uniform(2.0, 9.0, n).clip(np.where(drifts, 5.0, 0.0)),
             "field_x": np.where(visual, rng.uniform(-700, 700, n), np.nan),
             "field_y": np.where(visual, rng.uniform(-380, 380, n), np.nan),
             "gain_vis": np.where(visual, rng.uniform(5.0, 10.0, n), 0.0),
@@ -149,7 +150,7 @@ def _units(rng: np.random.Generator, n: int) -> pd.DataFrame:
     )
 
 
-def _seen(unit: Mapping[str, float], drive: Drive) -> Floats:
+def _seen(unit: Mapping[Any, Any], drive: Drive) -> Floats:
     """Return how much of each stimulus falls into the unit's receptive field, 0 to 1."""
     if drive.kind != "vis" or not np.isfinite(unit["field_x"]):
         return np.ones(len(drive.times))

@@ -96,7 +96,9 @@ def detected(stimulus: Stimulus) -> tuple[Ints, Ints]:
     return frames, frames[np.diff(frames, prepend=-10) > 1]
 
 
-def write_stimulus(path: Path, stimulus: Stimulus, *, subject: int, rig: str, speed: Floats) -> None:
+def write_stimulus(
+    path: Path, stimulus: Stimulus, *, subject: int, rig: str, speed: Floats, all_licks: bool
+) -> None:
     """Write the file of one stimulus.
 
     Parameters
@@ -108,6 +110,9 @@ def write_stimulus(path: Path, stimulus: Stimulus, *, subject: int, rig: str, sp
         As the script calls it: 'NP3'.
     speed : ndarray of float64
         cm/s at each vsync.
+    all_licks : bool
+        Whether `lickFrames` has all frames that saw the tongue on the spout, as in old files; newer ones have
+        those where it was new, and all in `lickDetectorFrames`.
     """
     script = stimulus.script
     frames, new = detected(stimulus)
@@ -115,7 +120,7 @@ def write_stimulus(path: Path, stimulus: Stimulus, *, subject: int, rig: str, sp
     contents = COMMON | {
         "frameIntervals": stimulus.intervals,
         "lickDetectorFrames": _frames(frames),
-        "lickFrames": _frames(new),
+        "lickFrames": _frames(frames if all_licks else new),
         "manualRewardFrames": _frames(script.manual_rewards),
         "quiescentViolationFrames": _frames(script.violations),
         "rewardFrames": _frames(script.rewards),
@@ -128,6 +133,8 @@ def write_stimulus(path: Path, stimulus: Stimulus, *, subject: int, rig: str, sp
         "subjectName": str(subject),
         **script.parameters,
     }
+    if all_licks:
+        del contents["lickDetectorFrames"]
     if script.name != "DynamicRouting1":
         del contents["quiescentViolationFrames"]
     with h5py.File(path, "w") as file:

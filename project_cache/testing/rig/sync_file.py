@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from project_cache.testing.rig.timeline import Floats
 
-__all__ = ["LABELS", "LINES", "Line", "pulses", "write_sync"]
+__all__ = ["LABELS", "LINES", "Line", "pulses", "write_lines"]
 
 RATE = 100_000
 
@@ -61,7 +61,7 @@ def pulses(on: npt.ArrayLike, off: npt.ArrayLike) -> Line:
     return Line(np.sort(np.concatenate([np.asarray(on, np.float64), np.asarray(off, np.float64)])))
 
 
-def write_sync(path: Path, lines: Mapping[str, Line], started: datetime, seconds: float) -> None:
+def write_lines(path: Path, lines: Mapping[str, Line], started: datetime, seconds: float) -> None:
     """Write the sync file of a recording of `seconds` that began at `started` (the rig's local time).
 
     The counter is 32 bits wide and rolls over after 11.9 hours.

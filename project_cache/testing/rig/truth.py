@@ -49,7 +49,7 @@ class CameraTruth:
     pupil: pd.DataFrame | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Truth:
     """All times are seconds on the sync clock: 0 is its first sample.
 
@@ -118,6 +118,10 @@ class Truth:
     manipulators: dict[str, dict[str, Any]] = field(default_factory=dict)
     experimenter: str = ""
     faults: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        wrong = f", {', '.join(sorted(self.faults))}" if self.faults else ""
+        return f"Truth({self.session_id}, {self.sync_seconds:.0f} s, {len(self.trials)} trials{wrong})"
 
 
 @dataclass(frozen=True, slots=True)

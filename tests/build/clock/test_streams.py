@@ -17,7 +17,9 @@ from project_cache.raw.sync import SyncFile
 RATE = 30000.0
 
 
-def pulses(starts: NDArray[np.float64], codes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def pulses(
+    starts: NDArray[np.float64], codes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Edges of barcodes: 20 ms high, 20 ms low, then 32 bars of 15 ms, least significant first, 1 is high."""
     on, off = [], []
     for start, code in zip(starts, codes, strict=True):
@@ -40,14 +42,15 @@ def session(
     starts = 4.7 + 30 * np.arange(n) + rng.normal(0, 0.002, n)
     codes = rng.integers(1, 2**32 - 1, n)
     on, off = pulses(starts, codes)
-    ticks = [np.round(each * 1e5) / 1e5 for each in (on, off)]
-    times, values = decode_barcodes(*ticks, total=starts[-1] + 20)
-    samples = [np.floor((each - start) * rate) for each in (on, off)]
-    samples = [each[each >= 0] for each in samples]
-    return times, values, *samples, int((starts[-1] + 15 - start) * rate)
+    times, values = decode_barcodes(np.round(on * 1e5) / 1e5, np.round(off * 1e5) / 1e5, starts[-1] + 20)
+    device_on, device_off = np.floor((on - start) * rate), np.floor((off - start) * rate)
+    n_samples = int((starts[-1] + 15 - start) * rate)
+    return times, values, device_on[device_on >= 0], device_off[device_off >= 0], n_samples
 
 
-def on_device(on: NDArray[np.float64], off: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def on_device(
+    on: NDArray[np.float64], off: NDArray[np.float64], n: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     times, values = decode_barcodes(on / RATE, off / RATE, n / RATE)
     return times * RATE, values
 
@@ -68,6 +71,17 @@ def test_barcodes_that_may_be_cut_are_left_out() -> None:
     assert decode_barcodes(on, off, 62.0)[0].tolist() == [31.0]
     assert len(decode_barcodes([], [], 100.0)[0]) == 0
     assert len(decode_barcodes([5.0], [], 100.0)[0]) == 0
+
+
+def test_pulses_induced_in_the_cable_are_passed_over() -> None:
+    on, off = pulses(5.0 + 30 * np.arange(6.0), np.arange(100, 106))
+    times, values = decode_barcodes(on, off, 200.0)
+    # one between barcodes, one within a bar, two in a row, and a moment of low in a high bar
+    extra_on = np.array([20.0, 35.001, 65.5, 65.501, 95.0107])
+    extra_off = np.array([20.0003, 35.0015, 65.5004, 65.5013, 95.0103])
+    noisy = decode_barcodes(np.concatenate([on, extra_on]), np.concatenate([off, extra_off]), 200.0)
+    assert np.allclose(noisy[0], times, atol=1e-9)
+    assert noisy[1].tolist() == values.tolist()
 
 
 def test_two_hours_of_drift_are_followed_to_a_tenth_of_a_millisecond() -> None:
@@ -98,7 +112,9 @@ def test_a_damaged_barcode_changes_nothing() -> None:
     # the first and the last one, which two points alone would trust
     ends = m.copy()
     ends[[0, -1]] += [300.0, -500.0]
-    assert np.abs(match_clocks(times, values, ends, v, RATE, n).times([0, n]) - good.times([0, n])).max() < 1e-5
+    assert (
+        np.abs(match_clocks(times, values, ends, v, RATE, n).times([0, n]) - good.times([0, n])).max() < 1e-5
+    )
 
 
 def test_barcodes_that_stand_twice_are_told_apart() -> None:
@@ -182,6 +198,27 @@ def test_a_stream_is_put_on_the_clock_by_the_line_that_has_barcodes(tmp_path: Pa
     # the samples that are here, however long events go on
     assert clock.n_samples == 600
     assert clock.stop == pytest.approx(14.18 + 600 / RATE, abs=1e-4)
+
+
+def test_samples_that_were_lost_on_the_way_shift_those_that_follow(tmp_path: Path) -> None:
+    times, values, on, off, _ = session(0.3)
+    node = recording(tmp_path, on, off, n=1000)
+    stream = OpenEphys([node]).streams["Neuropix-PXI-100.ProbeA-AP"]
+    assert stream.gaps == ()
+    numbers = 42_000_000 + np.arange(1000)
+    numbers[300:] += 3000
+    numbers[301:] += 6000
+    np.save(next(node.rglob("continuous/*/sample_numbers.npy")), numbers)
+    stream = OpenEphys([node]).streams["Neuropix-PXI-100.ProbeA-AP"]
+    assert stream.gaps == ((300, 3000), (301, 6000))
+    clock = stream_clock(stream, (times, values))
+    assert np.diff(clock.times([0, 299, 300, 301, 999])) * RATE == pytest.approx(
+        [299, 3001, 6001, 698], rel=1e-4
+    )
+    assert clock.stop == pytest.approx(14.18 + 10_000 / RATE, abs=1e-4)
+    np.save(next(node.rglob("continuous/*/sample_numbers.npy")), numbers[::-1].copy())
+    with pytest.raises(CorruptObjectError, match=r"sample_numbers\.npy"):
+        _ = OpenEphys([node]).streams["Neuropix-PXI-100.ProbeA-AP"].gaps
 
 
 def test_a_stream_without_sync_keeps_its_nominal_rate(tmp_path: Path) -> None:
