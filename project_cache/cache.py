@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from project_cache.display.html import Summary
+    from project_cache.nwb.file import NWBReader
     from project_cache.raw_projects import RawProjectCache
     from project_cache.tables.tables import Tables
 
@@ -426,7 +427,12 @@ class ProjectCache(KeepsHouse):
     # Sessions ----------------------------------------------------------------------------------
 
     def get_session_data(
-        self, session_id: int, filter_by_validity: bool = True, **unit_filter_kwargs: Any
+        self,
+        session_id: int,
+        filter_by_validity: bool = True,
+        *,
+        stream: bool = False,
+        **unit_filter_kwargs: Any,
     ) -> Any:
         """Return a session (:class:`EcephysSession`, or what the manifest says); its file is fetched if no layer of the cache has it.
 
@@ -436,6 +442,9 @@ class ProjectCache(KeepsHouse):
             A session of the table.
         filter_by_validity : bool
             Whether to leave out invalid channels, and units of another quality than "good".
+        stream : bool
+            Whether to read the file where it is, on its server, and nothing of it but what is asked for. What was
+            read is kept in the cache folder for the next time. A file that is in the cache already is read there.
         **unit_filter_kwargs
             ``amplitude_cutoff_maximum``, ``presence_ratio_minimum``, ``isi_violations_maximum`` (None is no limit)
             and ``filter_out_of_brain_units``, as in :meth:`get_units`.
@@ -448,8 +457,9 @@ class ProjectCache(KeepsHouse):
             Its file is not there and cannot be had.
         """
         session_id = _id(session_id)
-        path = self._path_of_session(session_id)
-        entry = self.manifest.entry(Key("session_nwb", (session_id,)))
+        key = Key("session_nwb", (session_id,))
+        path = self._streamed(key) if stream else self._path_of_session(session_id)
+        entry = self.manifest.entry(key)
         name = entry.session_class or self.manifest.session_class
         kind = getattr(importlib.import_module(SESSION_CLASSES[name]), name)
         if name != "EcephysSession":
@@ -462,15 +472,24 @@ class ProjectCache(KeepsHouse):
             path,
             channel_table=self._session_channels,
             unit_metrics=functools.partial(self._session_metrics, session_id),
-            lfp_path=functools.partial(self._lfp_path, session_id),
+            lfp_path=functools.partial(self._lfp_path, session_id, stream=stream),
             filter_by_validity=filter_by_validity,
-            origin=(_reopened, (self, session_id, filter_by_validity, unit_filter_kwargs)),
+            origin=(
+                _reopened,
+                (self, session_id, {**unit_filter_kwargs, "filter_by_validity": filter_by_validity, "stream": stream}),
+            ),
             **unit_filter_kwargs,
         )
 
-    def _lfp_path(self, session_id: int | str, probe_id: int) -> Path:
-        """Return the LFP file of a probe; it is fetched if no layer has it."""
-        return self.store.get(Key("probe_lfp_nwb", (session_id, probe_id)))
+    def _lfp_path(self, session_id: int | str, probe_id: int, *, stream: bool = False) -> Path | NWBReader:
+        """Return the LFP file of a probe, fetched if no layer has it, or what reads it where it is."""
+        key = Key("probe_lfp_nwb", (session_id, probe_id))
+        return self._streamed(key) if stream else self.store.get(key)
+
+    def _streamed(self, key: Key) -> NWBReader:
+        from project_cache.nwb.streamed import streamed
+
+        return streamed(self.store, key)
 
     def _session_metrics(self, session_id: Any) -> pd.DataFrame | None:
         """Return the published metrics of a session's units if they are here already, else None."""
@@ -621,11 +640,9 @@ class ProjectCache(KeepsHouse):
         return {**self.__dict__, "_tables": None}
 
 
-def _reopened(
-    cache: ProjectCache, session_id: int, filter_by_validity: bool, filters: Mapping[str, Any]
-) -> Any:
-    """Return a session that was pickled, by its cache and its id."""
-    return cache.get_session_data(session_id, filter_by_validity=filter_by_validity, **filters)
+def _reopened(cache: ProjectCache, session_id: int, options: Mapping[str, Any]) -> Any:
+    """Return a session that was pickled, by its cache, its id and how it was asked for."""
+    return cache.get_session_data(session_id, **options)
 
 
 def _id(session_id: Any) -> Any:

@@ -207,12 +207,14 @@ class Hasher(Protocol):
 
 
 def new_hasher(algorithm: str) -> Hasher:
-    """Return an empty hasher; ``algorithm`` is ``"blake3"`` or ``"sha256"``."""
+    """Return an empty hasher; ``algorithm`` is ``"blake3"``, ``"sha256"`` or ``"blake2b"`` (of 512 bits)."""
     if algorithm == "blake3":
         return blake3.blake3()
     if algorithm == "sha256":
         return hashlib.sha256()
-    raise ConfigurationError(f"No digest is called {algorithm!r} here: use blake3 or sha256.")
+    if algorithm == "blake2b":
+        return hashlib.blake2b()
+    raise ConfigurationError(f"No digest is called {algorithm!r} here: use blake3, sha256 or blake2b.")
 
 
 def digest_of(path: Path, algorithm: str = "blake3") -> str:

@@ -39,7 +39,7 @@ def named(project: str | Path) -> Manifest:
         # the file in the package is nobody's cache: from here on the project goes by its name
         manifest = dataclasses.replace(read, path=None)
         beside = manifest.folder / "manifest.json"
-        if not beside.exists():
+        if manifest.releases is None and not beside.exists():
             # so that AllenSDK, and open() on the folder, find their way; it works without
             with contextlib.suppress(StoreError, ManifestError):
                 manifest.write_path_manifest(beside)
@@ -136,6 +136,19 @@ def source_of(entry: SourceEntry, manifest: Manifest, timeout: float) -> Source:
         from project_cache.sources.http import HttpSource
 
         return HttpSource(entry.name, entry.url, manifest.relative)
+    if entry.kind == "s3":
+        from project_cache.sources.s3 import S3Source
+
+        return S3Source(
+            entry.name,
+            entry.url,
+            manifest.relative,
+            endpoint_url=entry.endpoint_url,
+            region=entry.region,
+            anonymous=entry.anonymous,
+            requester_pays=entry.requester_pays,
+            version_of=manifest.version_of,
+        )
     if entry.kind == "directory":
         from project_cache.sources.directory import DirectorySource
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from project_cache import DynamicRoutingSession, ProjectCache, get_sessions
-from project_cache.errors import CorruptObjectError, UnknownObjectError
+from project_cache.errors import BuildError, UnknownObjectError
 from project_cache.testing.rig import simulate
 
 BEHAVIOR = {"sync": False, "ephys": False, "video": False, "sorted": False, "annotated": False, "stimuli": ("DynamicRouting1",)}
@@ -86,7 +86,7 @@ def test_a_changed_input_is_a_new_object(raw: Path, tmp_path: Path) -> None:
 
 
 def test_a_session_that_cannot_be_built_does_not_stop_the_others(cache: ProjectCache) -> None:
-    with pytest.raises(CorruptObjectError, match="20240503T"):
+    with pytest.raises(BuildError, match="20240503T"):
         cache.get_session_data(THIRD)
     with pytest.warns(UserWarning, match=f"{THIRD} was not built"):
         built = cache.fetch()
@@ -173,13 +173,26 @@ def test_real_tables_of_thirty_sessions_are_a_project(shared: Path, tmp_path: Pa
     assert len(table) == 30
     assert (table.issues == "").all()
     assert (table.trial_count > 100).all()
-    mapped = 0
-    for session_id in table.index:
-        session = cache.get_session_data(session_id)
+    for session_id in table.index[[0, 29]]:
+        assert_reads(cache, session_id, table.loc[session_id, "trial_count"])
+    assert len(cache.get_all("performance", table.index[:2]))
+
+
+@pytest.mark.slow
+def test_all_thirty_are_built(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "data" / "dynamic_routing" / "trial_tables"
+    cache = ProjectCache.from_raw(folder, cache_dir=tmp_path, progress=False)
+    assert len(cache.fetch()) == 30
+    table = cache.get_session_table()
+    assert (table.build_state == "built").all()
+    mapped = [assert_reads(cache, i, table.loc[i, "trial_count"]) for i in table.index]
+    assert sum(mapped) == 11
+
+
+def assert_reads(cache: ProjectCache, session_id: str, count: int) -> bool:
+    """Assert that a session's trials are there; return whether it has mapping tables."""
+    with cache.get_session_data(session_id) as session:
         trials = session.trials[:]
-        assert len(trials) == table.loc[session_id, "trial_count"]
+        assert len(trials) == count
         assert {"trial_index", "rewarded_modality", "is_block_switch", "repeat_index"} <= set(trials)
-        mapped += "vis_rf_mapping_trials" in session.components
-        session.close()
-    assert mapped == 11
-    assert len(cache.get_all("performance", table.index[:3]))
+        return "vis_rf_mapping_trials" in session.components

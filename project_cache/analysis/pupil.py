@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from project_cache.analysis.ellipse import Ellipse, fit_ellipse, fit_ellipse_robustly
+from project_cache.analysis.motion import binned
 
 __all__ = ["PupilFit", "find_pupil", "find_reflection", "pupil_level"]
 
@@ -142,11 +143,8 @@ def _coarse_place(picture: NDArray[np.uint8], level: float) -> tuple[slice, slic
     """
     from scipy import ndimage
 
-    height, width = picture.shape
-    step = max(1, min(height, width) // 100)
-    small = picture[: height // step * step, : width // step * step]
-    small = small.reshape(height // step, step, width // step, step).mean(axis=(1, 3), dtype=np.float32)
-    labels, number = ndimage.label(small < level)
+    step = max(1, min(picture.shape) // 100)
+    labels, number = ndimage.label(binned(picture, step) < level)
     sizes = np.bincount(labels.ravel(), minlength=number + 1)
     sizes[0] = 0
     sizes[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = 0

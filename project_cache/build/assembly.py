@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from project_cache.build.graph import Graph
 
-__all__ = ["RAW", "Raw", "assemble", "flattened", "write"]
+__all__ = ["RAW", "Raw", "assemble", "flattened", "from_pixels", "write"]
 
 #: what is done with the raw AP and LFP: left out, the LFP alone copied, or both copied
 Raw = Literal["omit", "lfp", "copy"]
@@ -33,6 +33,8 @@ _SAID = {
     "lfp": "The raw LFP is in this file; the raw AP is where it was recorded ({folder}).",
     "copy": "The raw AP and LFP are in this file.",
 }
+#: what is no NWB object and no fact of the session either
+_NOT_ATTRIBUTES = {"metadata", "eye_ellipses", "trials_table", "performance_table", "lick_table", "reward_table"}
 _MODULES = {
     "behavior": "Licking, running and what the cameras saw: processed.",
     "ecephys": "Extracellular potentials: processed.",
@@ -84,7 +86,7 @@ def assemble(
         was_generated_by=[["project_cache", recipe.versions["project_cache"]]] if recipe else None,
         **about,
     )
-    skipped = set(leave_out)
+    skipped = {*leave_out, *from_pixels(graph)}
     contents: dict[str, Any] = {}
     for component in COMPONENTS:
         if not component.place:
@@ -118,11 +120,26 @@ def assemble(
     return file
 
 
+def from_pixels(graph: Graph) -> set[str]:
+    """Return the components that would have to be computed from videos, where that is not wanted."""
+    from project_cache.build.features import ellipses_path, motion_svd_path
+
+    raw, options = graph["raw"], graph["options"]
+    if options.video_features or raw.layout == "tables":
+        return set()
+    found = set()
+    if ellipses_path(raw) is None:
+        found |= {"eye_tracking", "pupil", "gaze"}
+    if all(motion_svd_path(raw, label) is None for label in ("face", "behavior", "nose")):
+        found.add("face_motion")
+    return found
+
+
 def _attributes(graph: Graph) -> dict[str, Any]:
     """Return what is known of the session that is no NWB object: flags, type, day, rig and more."""
     found = {}
     for component in COMPONENTS:
-        if not component.place and component.name not in ("metadata", "clock"):
+        if not component.place and component.name not in _NOT_ATTRIBUTES:
             value = graph.get(component.name)
             if value is None or isinstance(value, str | bool | int | float | list):
                 found[component.name] = value

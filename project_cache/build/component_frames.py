@@ -136,7 +136,7 @@ def component_frame(name: str, component: Callable[[str], Any]) -> pd.DataFrame:
 
 def identified(frame: pd.DataFrame, session: SessionRecord) -> pd.DataFrame:
     """Return a frame whose rows say of which session they are."""
-    columns = {
+    columns: dict[str, Any] = {
         "session_id": str(session),
         "subject_id": int(session.subject),
         "date": str(session.date),

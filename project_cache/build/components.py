@@ -55,6 +55,7 @@ COMPONENTS: tuple[Component, ...] = (
     *_rows("", "performance", "performance_table"),
     *_rows("", "licks", "lick_table"),
     *_rows("", "rewards", "reward_table"),
+    *_rows("", "eye_tracking", "eye_ellipses"),
     *_rows("subject", "subject", "subject"),
     *_rows("devices", "devices", "devices"),
     *_rows("electrode_groups", "devices", "electrode_groups"),
@@ -74,9 +75,18 @@ COMPONENTS: tuple[Component, ...] = (
     *_rows("processing/behavior", "licks", "licks", "licks_details"),
     *_rows("processing/behavior", "running_speed", "running_speed"),
     *_rows("processing/behavior", "quiescence", "quiescent_interval_violations"),
+    *_rows("processing/behavior", "eye_tracking", "eye_tracking", "pupil", "gaze"),
+    *_rows("processing/behavior", "face_motion", "face_motion"),
+    *_rows("processing/behavior", "features", "keypoints"),
     *_rows("processing/ecephys", "lfp", "lfp"),
     *_rows("analysis", "spike_histograms", "all_spike_histograms"),
     *_rows("analysis", "drift_maps", "drift_maps"),
+    *_rows("analysis", "receptive_fields", "vis_rf_maps", "aud_rf_maps"),
+    *_rows("analysis", "response_metrics", "response_metrics"),
+    *_rows("stimulus_template", "stimulus_templates", "stimulus_templates"),
+    *_rows("devices", "optogenetics", "light_sources"),
+    *_rows("ogen_sites", "optogenetics", "optogenetic_sites"),
+    *_rows("stimulus", "optogenetics", "optogenetic_series"),
 )
 
 FUNCTIONS = {component.name: component.function for component in COMPONENTS}

@@ -70,7 +70,7 @@ def is_task(raw: RawRecording, clock: SessionClock) -> bool:
 
 def is_lfp(raw: RawRecording) -> bool:
     """Return whether an LFP can be made: some probe's LFP band was recorded."""
-    return bool(raw.is_ephys) and any(stream.band == "LFP" for stream in raw.ephys.streams.values())
+    return raw.ephys is not None and any(stream.band == "LFP" for stream in raw.ephys.streams.values())
 
 
 def is_waveforms(options: Options, raw: RawRecording) -> bool:
@@ -83,12 +83,12 @@ def is_surface_channels(raw: RawRecording) -> bool:
     return bool(raw.id.idx) or "surface_channels" in str(raw.root.name)
 
 
-def rig(raw: RawRecording, is_ephys: bool) -> str:
+def rig(raw: RawRecording) -> str:
     """Return the rig's name as it was recorded, or an empty string."""
     from project_cache.raw.identity import RigRecord
 
     said = raw.task.get("rigName") if raw.task is not None else None
-    if not isinstance(said, str) and is_ephys:
+    if not isinstance(said, str) and raw.ephys is not None:
         said = raw.ephys.rig
     if not isinstance(said, str) or not said:
         return ""

@@ -198,7 +198,7 @@ def _computed(stream: Stream, options: Options) -> tuple[Any, npt.NDArray[np.int
     """Return the filtered LFP of a stream as int16 counts, read when sliced; its channels; and the filter."""
     from scipy.fft import next_fast_len
 
-    from project_cache.build.streaming import CHUNK_ROWS, LazyArray
+    from project_cache.build.lazy_array import CHUNK_ROWS, LazyArray
 
     factor = round(stream.nominal_rate / options.lfp_rate)
     if factor < 1 or abs(factor * options.lfp_rate - stream.nominal_rate) > 1e-6 * stream.nominal_rate:
@@ -344,7 +344,7 @@ def precomputed_lfp(raw: RawRecording) -> dict[str, AnyPath]:
 
 def _precomputed(path: AnyPath) -> tuple[Any, npt.NDArray[np.int64], float, npt.NDArray[np.float64]]:
     """Return the samples of an LFP that was computed before, its channels (from 0), its rate (Hz) and µV a count."""
-    from project_cache.build.streaming import lazy
+    from project_cache.build.lazy_array import lazy
     from project_cache.raw.compressed import ZarrGroup
 
     group = ZarrGroup(path)

@@ -31,6 +31,10 @@ class Options:
     constant_lag : bool
         Whether a stimulus file whose photodiode cannot be used gets display times at a constant lag from its
         vsyncs, rather than none.
+    video_features : bool
+        Whether a build computes pupil, gaze and face motion from the pixels of videos for which there are no files of
+        features. That takes many minutes for an hour of video; a component that is asked for by its name is computed
+        in any case.
     given : mapping
         What the caller says of the recording, which wins over what its files say: ``is_opto``, ``rig``,
         ``experiment_description``, ``keywords``, ``notes`` …
@@ -43,4 +47,5 @@ class Options:
     lfp_rate: float = 1250.0
     waveforms: bool = True
     constant_lag: bool = True
+    video_features: bool = False
     given: Mapping[str, Any] = field(default_factory=dict)

@@ -55,7 +55,7 @@ def _traces(stream: Stream) -> tuple[Any, Any]:
     channels = stream.contact_channels
     if len(channels) == stream.n_channels and isinstance(stream.data, np.memmap):
         return stream.data, channels
-    from project_cache.build.streaming import lazy
+    from project_cache.build.lazy_array import lazy
 
     if not np.array_equal(channels, np.arange(len(channels))):
         raise MissingDataError(f"{stream.path}: the channels of its contacts are not its first ones.")

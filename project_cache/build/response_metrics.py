@@ -27,7 +27,8 @@ RESPONSE_WINDOWS = {"vis": (0.025, 0.2), "aud": (0.01, 0.2), "opto": (0.01, 0.1)
 _DESCRIPTION = (
     "Responses of each unit to each stimulus: one row for a unit and a stimulus. Spikes are counted from 25 to 200 ms "
     "after the onset of a visual stimulus, from 10 to 200 ms after that of a sound, from 10 to 100 ms after that of "
-    "the laser. The baseline is from the trial's start to the stimulus (in optotagging trials to 1.5 ms before it), "
+    "the laser; for a stimulus named 'during', while the laser is on, less 1.5 ms at either end for its artefact. The "
+    "baseline is from the trial's start to the stimulus (in optotagging trials to 1.5 ms before it), "
     "and at least as long as the response's window. Trials of the task in which the laser was on are left out."
 )
 _COLUMNS = {
@@ -58,6 +59,8 @@ class _Stimulus:
     table: str
     trials: pd.DataFrame
     conditions: Sequence[str] | None = None
+    #: the response is looked for in the window that the trials say themselves
+    own_window: bool = False
 
 
 def response_metrics(
@@ -210,14 +213,20 @@ def _of_mapping(vis: pd.DataFrame, aud: pd.DataFrame) -> Iterator[_Stimulus]:
 
 
 def _of_tagging(frame: pd.DataFrame) -> Iterator[_Stimulus]:
-    """Yield the places that the laser was aimed at, with pulses of each length as its conditions."""
+    """Yield the places that the laser was aimed at, with pulses of each length as its conditions.
+
+    Twice: neurons with an opsin fire within milliseconds, in pulses of 10 ms before the usual window begins.
+    """
     if not len(frame):
         return
     places = frame["location"].astype(str) if "location" in frame else pd.Series("", index=frame.index)
     for place, pulses in frame.groupby(places):
         lasting = pulses["nominal_duration"] if "nominal_duration" in pulses else [np.nan] * len(pulses)
         name = f"laser at {place}" if place else "laser"
-        yield _Stimulus("opto", name, "optotagging_trials", pulses, [f"{value:g} s" for value in lasting])
+        lengths = [f"{value:g} s" for value in lasting]
+        yield _Stimulus("opto", name, "optotagging_trials", pulses, lengths)
+        if "response_start_time" in pulses and "response_stop_time" in pulses:
+            yield _Stimulus("opto", f"during {name}", "optotagging_trials", pulses, lengths, own_window=True)
 
 
 def _rows(
@@ -227,11 +236,15 @@ def _rows(
     frame = stimulus.trials
     onset = frame["stim_start_time"].to_numpy(dtype=float)
     opens, closes = RESPONSE_WINDOWS[stimulus.modality]
+    response = Windows(onset + opens, onset + closes)
+    if stimulus.own_window:
+        own = (frame[f"response_{side}_time"].to_numpy(dtype=float) for side in ("start", "stop"))
+        response = Windows(*own)
     # optotagging trials say themselves where the baseline ends: the laser's artefact is before its light
     before = frame["baseline_stop_time"].to_numpy(dtype=float) if "baseline_stop_time" in frame else onset
     # in mapping trials the script begins a trial with its stimulus: of a baseline of one frame's time nothing can
     # be said, and what is before it is the grey screen between stimuli
-    start = np.fmin(frame["start_time"].to_numpy(dtype=float), before - (closes - opens))
+    start = np.fmin(frame["start_time"].to_numpy(dtype=float), before - (response.stop - response.start))
     labels, conditions = np.unique(
         np.asarray(stimulus.conditions or ["all"] * len(frame)), return_inverse=True
     )
@@ -239,9 +252,9 @@ def _rows(
         trains,
         onset,
         Windows(start, before),
-        Windows(onset + opens, onset + closes),
+        response,
         conditions.ravel(),
-        observed_in(units, start, onset + closes),
+        observed_in(units, start, response.stop),
     )
     known = np.where(np.isnan(found.condition_difference), -np.inf, found.condition_difference)
     best = known.argmax(axis=1)

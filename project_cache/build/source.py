@@ -97,7 +97,9 @@ class BuildSource:
             raise
         except Exception as error:
             Failure.of(error).write(part.final)
-            raise
+            if isinstance(error, BuildError):
+                raise
+            raise BuildError(f"Session {plan.session_id} cannot be built: {error}") from error
         origin = f"build:{plan.raw.root}"
         part.written(origin=origin, validator=f"recipe:{recipe.digest}")
         progress(part.position, part.position)

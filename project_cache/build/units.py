@@ -257,7 +257,7 @@ def _dense(sources: list[tuple[Any, npt.NDArray[np.int64]]], n_channels: int) ->
     """Return templates of several probes as one array, (units, samples, channels), read when it is sliced."""
     from pynwb import H5DataIO
 
-    from project_cache.build.streaming import LazyArray
+    from project_cache.build.lazy_array import LazyArray
 
     starts = np.cumsum([0, *(source.shape[0] for source, _ in sources)])
     length = int(sources[0][0].shape[1])

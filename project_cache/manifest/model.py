@@ -38,14 +38,24 @@ class SourceEntry:
     name : str
         What objects refer to it by.
     kind : str
-        ``warehouse``, ``http``, ``directory`` or ``demo``.
+        ``warehouse``, ``http``, ``s3``, ``directory`` or ``demo``.
     url : str
         Where it is; empty for a source that needs no place.
+    endpoint_url, region : str or None
+        Of S3: a server other than Amazon's; where the bucket is.
+    anonymous : bool or None
+        Of S3: True never signs a request, False never sends one unsigned, None does what works.
+    requester_pays : bool
+        Of S3: whether whoever fetches agrees to be charged.
     """
 
     name: str
     kind: str
     url: str = ""
+    endpoint_url: str | None = None
+    region: str | None = None
+    anonymous: bool | None = None
+    requester_pays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,8 @@ class Manifest:
         Of a project whose sessions are built: where raw recordings lie.
     registry : str or None
         … and the registry of its sessions.
+    releases : str or None
+        Of a project whose versions AllenSDK's cloud manifests describe: where those are, below the first source.
     """
 
     project: str
@@ -91,6 +103,7 @@ class Manifest:
     allen: bool = False
     raw_roots: tuple[str, ...] = ()
     registry: str | None = None
+    releases: str | None = None
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -215,6 +228,10 @@ class Manifest:
         """Return what is known about an object; with no digest and no size where nothing is."""
         return self.objects.get(key) or ObjectEntry(key)
 
+    def version_of(self, key: Key) -> str | None:
+        """Return which version of an object is meant, where its source keeps several; None: the newest."""
+        return self.entry(key).version_id
+
     def sources_of(self, key: Key) -> tuple[str, ...]:
         """Return the names of the sources of an object, in the order in which they are asked."""
         return self.entry(key).sources or tuple(source.name for source in self.sources)
@@ -254,8 +271,11 @@ class Manifest:
             data["raw"] = {name: value for name, value in raw.items() if value}
         if self.sources:
             data["sources"] = [
-                {k: v for k, v in dataclasses.asdict(source).items() if v} for source in self.sources
+                {k: v for k, v in dataclasses.asdict(source).items() if v or (k == "anonymous" and v is not None)}
+                for source in self.sources
             ]
+        if self.releases:
+            data["releases"] = self.releases
         entries = list(self.objects)
         if parquet:
             listed = path.with_name(f"{path.stem}.objects.parquet")
@@ -299,14 +319,9 @@ def _own(data: object, origin: str, folder: Path, *, path: Path | None, trusted:
     templates = {str(kind): str(template) for kind, template in data.get("layout", VISUAL_CODING).items()}
     for template in templates.values():
         _checked(template.replace("{", "").replace("}", ""), origin)
-    sources = tuple(
-        SourceEntry(s.get("name", s["kind"]), s["kind"], s.get("url", "")) for s in data.get("sources", ())
-    )
-    for source in sources:
-        if not trusted and source.kind not in ("warehouse", "http"):
-            raise ManifestError(
-                f"The manifest {origin} came from a server and names a {source.kind} of this machine."
-            )
+    sources = tuple(SourceEntry(**{"name": s["kind"], **s}) for s in data.get("sources", ()))
+    if not trusted:
+        sources = tuple(_from_server(source, origin) for source in sources)
     listed = data.get("objects", ())
     if isinstance(listed, dict):
         file = (folder if path is None else path.parent) / _checked(listed["parquet"], origin)
@@ -327,7 +342,23 @@ def _own(data: object, origin: str, folder: Path, *, path: Path | None, trusted:
         description=data.get("description", ""),
         raw_roots=tuple(_raw(data, "roots", (), path)),
         registry=next(iter(_raw(data, "registry", None, path)), None),
+        releases=data.get("releases"),
     )
+
+
+def _from_server(source: SourceEntry, origin: str) -> SourceEntry:
+    """Return a source that a server names, without what it has no right to: credentials, money, this machine."""
+    if source.kind not in ("warehouse", "http", "s3"):
+        raise ManifestError(
+            f"The manifest {origin} came from a server and names a {source.kind} of this machine."
+        )
+    if source.requester_pays:
+        raise ManifestError(
+            f"The manifest {origin} came from a server and would have whoever uses it pay for {source.url}. "
+            f"Open the address yourself, with requester_pays=True, if that is meant."
+        )
+    # a request that is signed for a server that nobody chose would tell it whose it is
+    return dataclasses.replace(source, anonymous=True) if source.kind == "s3" else source
 
 
 def _raw(data: dict[str, Any], name: str, default: Any, path: Path | None) -> Iterator[str]:

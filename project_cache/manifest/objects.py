@@ -28,13 +28,15 @@ class ObjectEntry:
     size : int or None
         Bytes.
     digest : str or None
-        ``"blake3:…"`` or ``"sha256:…"``.
+        ``"blake3:…"``, ``"sha256:…"`` or ``"blake2b:…"``.
     validator : str or None
         The ETag or version that the bytes belong to at their source.
     sources : tuple of str
         Names of the sources that have it, in the order in which they are asked; empty: the project's.
     session_class : str or None
         The class that opens it, where it is not the project's.
+    version_id : str or None
+        Which version of it is meant, where its source (a bucket) keeps several.
     """
 
     key: Key
@@ -44,6 +46,7 @@ class ObjectEntry:
     validator: str | None = None
     sources: tuple[str, ...] = ()
     session_class: str | None = None
+    version_id: str | None = None
 
 
 class Objects:
@@ -83,7 +86,7 @@ class Objects:
         return len(self._all())
 
 
-_FIELDS = ("path", "size", "digest", "validator", "session_class")
+_FIELDS = ("path", "size", "digest", "validator", "session_class", "version_id")
 
 
 def _entry(row: Mapping[str, Any], origin: str) -> ObjectEntry:
@@ -96,7 +99,7 @@ def _entry(row: Mapping[str, Any], origin: str) -> ObjectEntry:
         if size is not None and (int(size) != size or size < 0):
             raise ManifestError(f"{key} has the size {size!r}.")
         digest = row.get("digest")
-        if digest is not None and digest.partition(":")[0] not in ("blake3", "sha256"):
+        if digest is not None and digest.partition(":")[0] not in ("blake3", "sha256", "blake2b"):
             raise ManifestError(f"{key} has a digest of an unknown kind: {digest!r}.")
         return ObjectEntry(
             key,
@@ -106,6 +109,7 @@ def _entry(row: Mapping[str, Any], origin: str) -> ObjectEntry:
             validator=row.get("validator"),
             sources=tuple(s for s in (row.get("sources") or ()) if s),
             session_class=row.get("session_class"),
+            version_id=row.get("version_id"),
         )
     except ManifestError as error:
         raise ManifestError(f"The manifest {origin} is not used: {error}") from error
@@ -134,7 +138,8 @@ def entries_parquet(entries: Iterable[ObjectEntry], file: Path) -> str:
 
     schema = pa.schema(
         [("key", pa.string()), ("path", pa.string()), ("size", pa.int64()), ("digest", pa.string())]
-        + [("validator", pa.string()), ("session_class", pa.string()), ("sources", pa.list_(pa.string()))]
+        + [("validator", pa.string()), ("session_class", pa.string()), ("version_id", pa.string())]
+        + [("sources", pa.list_(pa.string()))]
     )
     table = pa.Table.from_pylist(entries_json(entries), schema=schema)
     with atomic_write(file) as temporary:

@@ -29,7 +29,7 @@ def shipped() -> list[str]:
     Examples
     --------
     >>> shipped()
-    ['demo', 'dynamic-routing', 'visual-coding-neuropixels']
+    ['demo', 'dynamic-routing', 'visual-behavior-neuropixels', 'visual-coding-neuropixels']
     """
     return sorted(path.stem for path in _shelf().glob("*.json") if path.stem != "schema")
 

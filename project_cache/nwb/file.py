@@ -14,8 +14,10 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
+from numpy.typing import NDArray
 
 from project_cache.errors import (
     CorruptObjectError,
@@ -24,7 +26,7 @@ from project_cache.errors import (
     ProjectCacheError,
     UnreadableObjectError,
 )
-from project_cache.nwb.arrays import as_text
+from project_cache.nwb.arrays import as_text, read
 from project_cache.nwb.links import find
 
 __all__ = ["NWBReader", "reading"]
@@ -118,8 +120,17 @@ class NWBReader:
                     raise CorruptObjectError(f"{self.path} ended while it was read. Fetch it again.")
                 done += got
 
-    def prefetch(self, dataset: h5py.Dataset, start: int, stop: int) -> None:
+    def rows(self, dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
+        """Return rows of a data set, through HDF5."""
+        return read(dataset, start, stop)
+
+    def prefetch(
+        self, dataset: h5py.Dataset, start: int, stop: int, columns: tuple[int, int] | None = None
+    ) -> None:
         """Prepare for rows of a data set to be read: nothing to do for a local file."""
+
+    def expect(self, group: h5py.Group) -> None:
+        """Prepare for all of a group to be read but what is large in it: nothing to do for a local file."""
 
     def require_open(self) -> None:
         """Refuse, after :meth:`close`."""

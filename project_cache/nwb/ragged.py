@@ -168,9 +168,7 @@ class FlatRows:
             self.gather()
             return self.slice(start, stop)
         with self._reader.open() as handle:
-            dataset = need_dataset(handle, self._path)
-            self._reader.prefetch(dataset, start, stop)
-            return read(dataset, start, stop)
+            return self._reader.rows(need_dataset(handle, self._path), start, stop)
 
     def _wants_all(self, start: int, stop: int) -> bool:
         """Whether to unpack the whole now: it is small, or most likely soon unpacked anyhow."""
@@ -179,15 +177,16 @@ class FlatRows:
         return self.nbytes <= _AT_ONCE or self._unpacked > _ENOUGH * self.shape[0]
 
     def gather(self) -> None:
-        """Unpack all rows, if they are packed: they are about to be asked for."""
-        if self._offset is not None or not self.nbytes:
+        """Unpack all rows, if they are packed, or fetch them, if they are elsewhere: they are about to be asked for."""
+        if (self._offset is not None and self._reader.local) or not self.nbytes:
             return
         with _reading_all:
             if self._all is None:
+                if self._offset is not None:
+                    self._all = self._in_place(0, self.shape[0], None)
+                    return
                 with self._reader.open() as handle:
-                    dataset = need_dataset(handle, self._path)
-                    self._reader.prefetch(dataset, 0, self.shape[0])
-                    self._all = read(dataset)
+                    self._all = self._reader.rows(need_dataset(handle, self._path), 0, self.shape[0])
 
     def _in_place(self, start: int, stop: int, room: Room | None) -> NDArray[Any]:
         """Return rows read from where they lie in the file, past HDF5."""

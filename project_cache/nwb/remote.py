@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from project_cache.errors import CorruptObjectError
-from project_cache.nwb.file import NWBReader, _version, reading
-from project_cache.transfer.address import redacted
-from project_cache.transfer.remote import RemoteBytes, RemoteFile
+from project_cache.errors import NotNWBError
+from project_cache.nwb.arrays import check, read
+from project_cache.nwb.file import SIGNATURE, NWBReader, _version, reading
+from project_cache.transfer.remote import BLOCK, RemoteBytes, RemoteFile
 
 if TYPE_CHECKING:
     from project_cache.nwb.skeleton import Skeleton
 
-__all__ = ["Address", "RemoteNWBReader"]
+__all__ = ["Location", "RemoteNWBReader"]
+
+#: rows are fetched and unpacked in steps of so many bytes of the file
+STEP = 48 << 20
+#: data sets of a group up to this size are fetched together
+SMALL = 8 << 20
+
+Range = tuple[int, int]
 
 
-class Address(str):
+class Location(str):
     """Where a remote file is, with the parts of a path that messages and displays ask for."""
 
     __slots__ = ()
@@ -35,7 +44,15 @@ class Address(str):
         """The file's name without its ending."""
         return self.name.rpartition(".")[0] or self.name
 
+    def with_name(self, name: str) -> Location:
+        """Return the place of another file beside this one."""
+        return Location(f"{self.partition('?')[0].rpartition('/')[0]}/{name}")
+
     def is_dir(self) -> bool:
+        """Return False: it is an object on a server."""
+        return False
+
+    def is_file(self) -> bool:
         """Return False: it is an object on a server."""
         return False
 
@@ -49,22 +66,36 @@ class RemoteNWBReader(NWBReader):
         Its bytes.
     skeleton : Skeleton, optional
         What the file says of itself; then nothing but data is fetched.
+    origin : tuple of (callable, arguments), optional
+        What makes it anew where it is unpickled.
+
+    Raises
+    ------
+    NotNWBError, CorruptObjectError
+        As :class:`~project_cache.nwb.file.NWBReader`.
+    MissingObjectError, TransferError
+        It is not there, or its bytes did not arrive.
     """
 
-    __slots__ = ("remote", "skeleton")
+    __slots__ = ("origin", "remote", "skeleton")
 
-    def __init__(self, remote: RemoteBytes, skeleton: Skeleton | None = None) -> None:
+    def __init__(
+        self, remote: RemoteBytes, skeleton: Skeleton | None = None, origin: tuple[Any, ...] | None = None
+    ) -> None:
         self.remote = remote
         self.skeleton = skeleton
-        self.path = Address(redacted(remote.url))  # type: ignore[assignment]
+        self.origin = origin
+        self.path = Location(remote.shown)  # type: ignore[assignment]
         self._closed = False
-        if skeleton is None:
-            remote.begin()
-        else:
-            remote.readahead = False
-            remote.size = skeleton.size
+        remote.readahead = skeleton is None
+        head = self._read_at(0, 4096 if skeleton is None else len(SIGNATURE))
+        if not any(head[at : at + len(SIGNATURE)] == SIGNATURE for at in (0, 512, 1024, 2048)):
+            raise NotNWBError(f"{self.path} is not an HDF5 file (it begins with {head[:8]!r}), so it is not NWB 2.")
         with self.open() as handle:
             self.version = _version(handle, self.path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.origin or (type(self), (self.remote, self.skeleton))
 
     @property
     def local(self) -> bool:
@@ -79,7 +110,7 @@ class RemoteNWBReader(NWBReader):
         return self.remote.read_at(start, stop)
 
     def handle(self) -> h5py.File:
-        """Return the file, opened to read."""
+        """Return the file, opened to read: the caller closes it."""
         return h5py.File(RemoteFile(self._read_at, self.remote.size), "r")
 
     @contextlib.contextmanager
@@ -90,40 +121,76 @@ class RemoteNWBReader(NWBReader):
             yield handle
 
     def read_into(self, offset: int, into: memoryview) -> None:
-        """Fill memory with the bytes from an offset on."""
+        """Fill memory with the bytes from an offset on, past HDF5."""
         self.require_open()
-        data = self._read_at(offset, offset + len(into))
-        if len(data) != len(into):
-            raise CorruptObjectError(f"{self.path} ended while it was read.")
-        into[:] = data
+        self.remote.read_into(offset, into)
 
-    def prefetch(self, dataset: h5py.Dataset, start: int, stop: int) -> None:
-        """Fetch what rows of a data set are made of, side by side, before HDF5 asks for one piece after the other."""
-        self.remote.fetch(_places(dataset, start, stop))
+    def rows(self, dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
+        """Return rows of a data set, whose bytes are fetched side by side."""
+        check(dataset)
+        most = _rows_of(dataset, STEP)
+        steps = [(at, min(at + most, stop)) for at in range(start // most * most, stop, most)]
+        parts = []
+        for first, last in steps:
+            self.prefetch(dataset, max(first, start), last)
+            parts.append(read(dataset, max(first, start), last))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else read(dataset, start, stop)
+
+    def prefetch(
+        self, dataset: h5py.Dataset, start: int, stop: int, columns: tuple[int, int] | None = None
+    ) -> None:
+        """Fetch what rows of a data set are made of, before HDF5 asks for one piece after the other."""
+        self._fetch(_places(dataset, start, stop, columns))
+
+    def expect(self, group: h5py.Group) -> None:
+        """Fetch all that is in a group and is not large: it is about to be read, thing by thing."""
+        wanted: list[Range] = []
+        for name in group:
+            if group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD:
+                node = group[name]
+                if isinstance(node, h5py.Dataset) and 0 < node.id.get_storage_size() <= SMALL:
+                    wanted += _places(node, 0, (node.shape or (0,))[0] if node.shape else 0, None)
+        self._fetch(wanted)
+
+    def _fetch(self, ranges: list[Range]) -> None:
+        if self.skeleton is not None:
+            ranges = [each for each in ranges if self.skeleton.get(*each) is None]
+        self.remote.fetch(ranges)
 
 
-def _places(dataset: h5py.Dataset, start: int, stop: int) -> list[tuple[int, int]]:
+def _rows_of(dataset: h5py.Dataset, most: int) -> int:
+    """Return how many rows of a data set, in whole chunks, take so many bytes of the file."""
+    shape = dataset.shape or (1,)
+    taken = max(1, dataset.id.get_storage_size()) / max(1, shape[0])
+    rows = max(1, math.floor(most / taken))
+    chunk = dataset.chunks[0] if dataset.chunks else 1
+    return max(1, rows // chunk) * chunk
+
+
+def _places(dataset: h5py.Dataset, start: int, stop: int, columns: tuple[int, int] | None) -> list[Range]:
     """Return where in the file the bytes of rows are."""
     shape, chunks = dataset.shape or (), dataset.chunks
-    if not shape or stop <= start or dataset.dtype.hasobject:
+    if not shape or stop <= start or dataset.external or dataset.is_virtual:
         return []
-    row = dataset.dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
+    row = dataset.id.get_type().get_size() * math.prod(shape[1:])
     if chunks is None:
         offset = dataset.id.get_offset()
         return [] if offset is None else [(offset + start * row, offset + stop * row)]
-    counts = [-(-length // chunk) for length, chunk in zip(shape[1:], chunks[1:], strict=True)]
+    # the chunks of these rows; and of the second axis, of these columns
+    axes = [range(start // chunks[0], -(-stop // chunks[0]))]
+    for axis, (length, chunk) in enumerate(zip(shape[1:], chunks[1:], strict=True)):
+        low, high = columns if axis == 0 and columns is not None else (0, length)
+        axes.append(range(low // chunk, -(-high // chunk)))
+    plain = len(shape) == 1 and dataset.id.get_create_plist().get_nfilters() == 0
     found = []
-    plain = dataset.id.get_create_plist().get_nfilters() == 0 and len(shape) == 1
-    for first in range(start // chunks[0], -(-stop // chunks[0])):
-        for rest in np.ndindex(*counts):
-            coordinates = (first * chunks[0], *(n * c for n, c in zip(rest, chunks[1:], strict=True)))
-            info: Any = dataset.id.get_chunk_info_by_coord(coordinates)
-            if info.byte_offset is None:
-                continue
-            at, end = info.byte_offset, info.byte_offset + info.size
-            if plain:  # not packed: the rows lie in the chunk as they are
-                begin = first * chunks[0]
-                end = at + (min(stop, begin + chunks[0]) - begin) * row
-                at += max(0, start - begin) * row
-            found.append((at, end))
+    for numbers in np.ndindex(*map(len, axes)):
+        place = tuple(axis[n] * chunk for axis, n, chunk in zip(axes, numbers, chunks, strict=True))
+        info: Any = dataset.id.get_chunk_info_by_coord(place)
+        if info.byte_offset is None:
+            continue
+        at, end = info.byte_offset, info.byte_offset + info.size
+        if plain:  # the rows lie in the chunk as they are
+            end = at + (min(stop, place[0] + chunks[0]) - place[0]) * row
+            at += max(0, start - place[0]) * row
+        found.append((at, end))
     return found

@@ -88,7 +88,12 @@ class Session:
         return summary_html(session_summary(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path if self._reader.local else self._reader,)
+        return type(self), (self._where,)
+
+    @property
+    def _where(self) -> Path | NWBReader:
+        """What opens the file again: its path, or what reads it on its server."""
+        return self.path if self._reader.local else self._reader
 
     def __enter__(self) -> Self:
         return self
@@ -200,6 +205,7 @@ class Session:
                 raise MissingDataError(
                     f"{self.path} has no table {path!r}. It has: {', '.join(self.tables) or 'none'}."
                 )
+            self._reader.expect(group)
             return read_table(group, skip=skip)
 
     @attribute
@@ -227,6 +233,7 @@ class Session:
             if group is None:
                 raise MissingDataError(f"{self.path} has no units.")
             skip = [name for name in column_names(group) if is_ragged(group, name)]
+            self._reader.expect(group)
             return read_table(group, skip=skip)
 
     @attribute

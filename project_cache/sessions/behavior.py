@@ -53,7 +53,7 @@ class BehaviorSession(Session):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | NWBReader,
         *,
         add_is_change_to_stimulus_presentations_table: bool = True,
         eye_tracking_z_threshold: float = 3.0,
@@ -87,7 +87,7 @@ class BehaviorSession(Session):
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self._origin or (_again, (type(self), self.path, self._options()))
+        return self._origin or (_again, (type(self), self._where, self._options()))
 
     # ------------------------------------------------------------------ what was recorded, and of whom
 

@@ -41,12 +41,12 @@ class ProbeWithLFPMeta:
     Attributes
     ----------
     lfp_csd_filepath : path-like or callable
-        The probe's NWB file, or what fetches it when it is first needed and returns its path.
+        The probe's NWB file, or what fetches it when it is first needed and returns its path, or what reads it.
     lfp_sampling_rate : float
         Its sampling rate, in Hz.
     """
 
-    lfp_csd_filepath: str | os.PathLike[str] | Callable[[], str | os.PathLike[str]]
+    lfp_csd_filepath: str | os.PathLike[str] | Callable[[], str | os.PathLike[str] | NWBReader]
     lfp_sampling_rate: float
 
 
@@ -77,7 +77,7 @@ class BehaviorEcephysSession(BehaviorSession):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | NWBReader,
         *,
         probe_meta: Mapping[str, ProbeWithLFPMeta] | None = None,
         eye_tracking_z_threshold: float = 3.0,
@@ -256,7 +256,8 @@ class BehaviorEcephysSession(BehaviorSession):
         self._reader.require_open()
         if probe_id not in self._lfp_readers:
             where = meta.lfp_csd_filepath
-            self._lfp_readers[int(probe_id)] = NWBReader(where() if callable(where) else where)
+            found = where() if callable(where) else where
+            self._lfp_readers[int(probe_id)] = found if isinstance(found, NWBReader) else NWBReader(found)
         return self._lfp_readers[int(probe_id)]
 
     def get_lfp(self, probe_id: int, *, chunks: Any = None) -> xarray.DataArray | None:

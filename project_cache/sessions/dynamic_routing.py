@@ -201,7 +201,8 @@ class DynamicRoutingSession:
     def components(self) -> list[str]:
         """The names of the components that this recording has.
 
-        Of a raw recording each has to be tried: that takes as long as computing them.
+        Of a raw recording each has to be tried: that takes as long as computing them. What would take computing from
+        the pixels of videos is not among them unless ``video_features=True`` was given, and can be asked for by name.
         """
         return [c.name for c in COMPONENTS if c.place and self._components.has(c.name)]
 
@@ -305,9 +306,10 @@ class DynamicRoutingSession:
     @attribute
     def ephys_timing_data(self) -> dict[str, Any]:
         """The clock of each ephys stream on sync time: ``rate`` (Hz), ``start``, ``stop`` and ``residual`` (s)."""
-        if not self.is_ephys:
+        ephys = self.raw.ephys
+        if ephys is None:
             raise ComponentUnavailable(f"{self.path} has no recordings of probes, so no clocks of them.")
-        return {name: self._clock.stream(name) for name in self.raw.ephys.streams}
+        return {name: self._clock.stream(name) for name in ephys.streams}
 
     @property
     def _clock(self) -> Any:
@@ -332,7 +334,7 @@ class DynamicRoutingSession:
     @property
     def probe_letters_with_sorted_data(self) -> tuple[str, ...]:
         """The letters of the probes that were spike-sorted."""
-        return tuple(self.raw.sorted.probes) if self.raw.is_sorted else ()
+        return tuple(self.raw.sorted.probes) if self.raw.sorted is not None else ()
 
     @property
     def probe_letters_annotated(self) -> tuple[str, ...]:
@@ -351,7 +353,10 @@ class DynamicRoutingSession:
         path = self.raw.surface_root_path
         if path is None:
             raise ComponentUnavailable(f"{self.path} has no recording of surface channels beside it.")
-        return DynamicRoutingSession(path, is_sync=False, is_task=False)
+        from project_cache.build.plan import BuildPlan
+
+        record = self.id.with_idx(1)
+        return DynamicRoutingSession.from_plan(BuildPlan(path, session_id=str(record), is_task=False))
 
     # Writing -----------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from project_cache.build.assembly import assemble
+from project_cache.build.assembly import assemble, from_pixels
 from project_cache.build.components import COMPONENTS, FUNCTIONS
 from project_cache.errors import ComponentUnavailable, MissingDataError, UnknownObjectError
 from project_cache.sessions.base import Session
@@ -99,6 +99,10 @@ class RawComponents(Components):
 
     def __getitem__(self, name: str) -> Any:
         return self._graph[name]
+
+    def has(self, name: str) -> bool:
+        """Return whether a build would have such a component; those from pixels it has where they are wanted."""
+        return name not in from_pixels(self._graph) and self.get(name) is not None
 
     def known(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return what is in memory, by name to what it is; and what is known not to be, to why."""

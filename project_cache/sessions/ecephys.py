@@ -51,7 +51,7 @@ class EcephysSession(EcephysRecording):
 
     Parameters
     ----------
-    path : path-like
+    path : path-like or NWBReader
         The session's NWB file.
     channel_table : callable, optional
         Gives, when it is needed, a frame by channel id of what the project's own table knows better than
@@ -60,7 +60,7 @@ class EcephysSession(EcephysRecording):
         Gives, when it is needed, a frame by unit id of the project's metrics of the units, or None if it
         has none. They follow the other columns of ``units``.
     lfp_path : callable, optional
-        Gives the path of a probe's LFP file by the probe's id. Without it, that is
+        Gives the path of a probe's LFP file, or what reads it, by the probe's id. Without it, that is
         ``probe_<id>_lfp.nwb`` beside the session's file.
     filter_by_validity, filter_out_of_brain_units : bool
         Leave out invalid channels, and units on them, or in no structure.
@@ -82,11 +82,11 @@ class EcephysSession(EcephysRecording):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | NWBReader,
         *,
         channel_table: Callable[[], pd.DataFrame | None] | None = None,
         unit_metrics: Callable[[], pd.DataFrame | None] | None = None,
-        lfp_path: Callable[[int], str | os.PathLike[str]] | None = None,
+        lfp_path: Callable[[int], str | os.PathLike[str] | NWBReader] | None = None,
         filter_by_validity: bool = True,
         filter_out_of_brain_units: bool = True,
         amplitude_cutoff_maximum: float | None = 0.1,
@@ -151,7 +151,7 @@ class EcephysSession(EcephysRecording):
             "lfp_path": self._lfp_path,
             **asdict(self._filters),
         }
-        return _again, (type(self), self.path, options)
+        return _again, (type(self), self._where, options)
 
     @property
     def api(self) -> SessionApi:
@@ -340,7 +340,8 @@ class EcephysSession(EcephysRecording):
                 f"This session has no probe {probe_id}. It has: {', '.join(map(str, self.probes.index))}."
             )
         if self._lfp_path is not None:
-            return NWBReader(self._lfp_path(int(probe_id)))
+            found = self._lfp_path(int(probe_id))
+            return found if isinstance(found, NWBReader) else NWBReader(found)
         beside = self.path.with_name(f"probe_{probe_id}_lfp.nwb")
         if not beside.is_file():
             raise MissingDataError(

@@ -122,20 +122,25 @@ class StoredSamples(BackendArray):
         start, stop = int(rows[0]), int(rows[-1]) + 1
         taken = slice(None) if isinstance(rows, range) else rows - start
         if self._offset is not None:
-            found = self._from_mapping(start, stop, taken, columns)
+            found = self._in_place(start, stop, taken, columns)
             if found is not None:
                 return found
         values = np.empty((len(rows), len(columns)), dtype=self._stored)
         for first, last, places in _runs(columns, self._chunks[1] if self._chunks else 1):
+            self._reader.prefetch(dataset, start, stop, (first, last))
             values[:, places] = dataset[start:stop, first:last][taken][:, np.asarray(columns)[places] - first]
         return values
 
-    def _from_mapping(
+    def _in_place(
         self, start: int, stop: int, taken: slice | NDArray[np.intp], columns: Axis
     ) -> NDArray[Any] | None:
-        """Return rows and columns out of a mapping of the file, or None on a file system that cannot map."""
+        """Return rows and columns from where they lie in the file, or None on a file system that cannot map."""
         row = self.shape[1] * self._stored.itemsize
         offset = (self._offset or 0) + start * row
+        if not self._reader.local:
+            whole = np.empty((stop - start, self.shape[1]), self._stored)
+            self._reader.read_into(offset, whole.reshape(-1).view(np.uint8).data)
+            return whole[taken][:, np.asarray(columns)]
         before = offset % mmap.ALLOCATIONGRANULARITY
         size = (stop - start) * row + before
         try:

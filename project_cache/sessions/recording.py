@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from project_cache.errors import MissingDataError
+from project_cache.nwb.file import NWBReader
 from project_cache.nwb.links import need_group
 from project_cache.nwb.ragged import Ragged, need_ragged
 from project_cache.nwb.table import frame, read_ids
@@ -61,7 +62,7 @@ class EcephysRecording(Session):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | NWBReader,
         filters: UnitFilters,
         channel_table: Callable[[], pd.DataFrame | None] | None,
         unit_metrics: Callable[[], pd.DataFrame | None] | None,

@@ -8,8 +8,9 @@ from typing import Protocol, runtime_checkable
 
 from project_cache.manifest.keys import Key
 from project_cache.store.part import Part
+from project_cache.transfer.remote import Address
 
-__all__ = ["Filled", "Progress", "Source", "silent"]
+__all__ = ["Filled", "Progress", "Source", "Streams", "silent"]
 
 #: called as bytes arrive, with how many there are by now and how many there are to be (None: not known)
 Progress = Callable[[int, int | None], None]
@@ -71,4 +72,18 @@ class Source(Protocol):
             The source does not have it after all; the next source is asked.
         TransferError
             It did not arrive. What did may stay in the part, bound to a validator, for the next try.
+        """
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A source whose objects can be read by ranges, where they are."""
+
+    def stream(self, key: Key) -> Address:
+        """Return where an object can be read, and how. No network.
+
+        Raises
+        ------
+        MissingObjectError
+            This source has no such objects.
         """

@@ -12,6 +12,7 @@ from project_cache.store.part import Part
 from project_cache.transfer.address import redacted
 from project_cache.transfer.content import Expect
 from project_cache.transfer.download import download
+from project_cache.transfer.remote import Address
 from project_cache.transfer.retry import Clock, Policy
 from project_cache.transfer.transport import Transport, WebTransport
 
@@ -71,6 +72,7 @@ class HttpSource:
         self._policy = policy or Policy()
         self._clock = clock or Clock()
         self._transport = transport
+        self._line: Transport | None = None
 
     def __repr__(self) -> str:
         return f"HttpSource({self.name!r}, {redacted(urlunsplit(self._base))!r})"
@@ -95,6 +97,13 @@ class HttpSource:
         steps = below(path, self.name)
         folder = self._base.path.rstrip("/")
         return urlunsplit(self._base._replace(path=f"{folder}/{quote('/'.join(steps))}"))
+
+    def stream(self, key: Key) -> Address:
+        """Return where an object can be read by ranges, and how."""
+        if self._line is None:
+            # kept: connections stay open from one file to the next
+            self._line = self._transport(self._policy)
+        return Address(self.url(key), self._line, self._headers, self._policy, self._clock)
 
     def fill(self, key: Key, part: Part, progress: Progress = silent) -> Filled:
         """Fill the part with the object, whole.

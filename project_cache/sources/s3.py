@@ -13,6 +13,7 @@ from project_cache.sources.http import below, expected
 from project_cache.store.part import Part
 from project_cache.transfer.address import redacted
 from project_cache.transfer.download import download
+from project_cache.transfer.remote import Address
 from project_cache.transfer.retry import Clock, Policy
 from project_cache.transfer.s3 import S3Transport, s3_url
 
@@ -46,6 +47,8 @@ class S3Source:
         Returns the VersionId of a key's object, or None for the newest.
     policy, clock : Policy, Clock
         Patience and time.
+    transport : S3Transport, optional
+        What makes the requests, where there is one already; the four arguments from `endpoint_url` on are its own then.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class S3Source:
         version_of: Callable[[Key], str | None] | None = None,
         policy: Policy | None = None,
         clock: Clock | None = None,
+        transport: S3Transport | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc) or parts.query or parts.fragment:
@@ -83,7 +87,7 @@ class S3Source:
         self._policy = policy or Policy()
         self._clock = clock or Clock()
         # kept: making a client takes longer than fetching a table
-        self._transport = S3Transport(
+        self._transport = transport or S3Transport(
             self._policy,
             endpoint_url=endpoint_url,
             region=region,
@@ -114,6 +118,10 @@ class S3Source:
         steps = below(path, self.name)
         version = self._version_of(key) if self._version_of is not None else None
         return s3_url(self._bucket, "/".join(filter(None, (self._prefix, *steps))), version)
+
+    def stream(self, key: Key) -> Address:
+        """Return where an object can be read by ranges, and how."""
+        return Address(self.url(key), self._transport, {}, self._policy, self._clock)
 
     def fill(self, key: Key, part: Part, progress: Progress = silent) -> Filled:
         """Fill the part with the object, whole.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import threading
 from pathlib import Path
 
 import blake3
@@ -14,16 +13,16 @@ import numpy as np
 from project_cache.errors import StoreError
 from project_cache.files import make_folder
 
-__all__ = ["BLOCK", "BlockCache", "ObjectBlocks"]
+__all__ = ["BlockCache", "ObjectBlocks"]
 
-#: bytes of a block
-BLOCK = 64 << 10
 #: what is kept of all objects together, at most
 BUDGET = 4 << 30
+#: after so many new bytes it is looked whether the budget still holds
+LOOK_AFTER = 64 << 20
 
 
 class BlockCache:
-    """A folder of blocks, by the digest of the object that they are of: never by where it came from.
+    """A folder of blocks, by what tells the version of the object that they are of: never by where it came from.
 
     Each object has a sparse file of its blocks, and one of their checksums: a block of which the checksum does not
     fit is not there. So any process may write at any time, and one that dies leaves nothing that is believed.
@@ -40,36 +39,47 @@ class BlockCache:
         self.folder = folder
         self.budget = budget
 
-    def of(self, identity: str, size: int) -> ObjectBlocks | None:
+    def __repr__(self) -> str:
+        return f"BlockCache({str(self.folder)!r}, {self.budget})"
+
+    def of(self, identity: str, size: int, block: int) -> ObjectBlocks | None:
         """Return the blocks of an object; None where nothing can be kept.
 
         Parameters
         ----------
         identity : str
-            Its digest (``"blake3:…"``), or a validator that tells versions apart.
+            Its digest (``"blake3:…"``), or something else that no other version has.
         size : int
             Its bytes.
+        block : int
+            Bytes of a block.
         """
-        name = blake3.blake3(f"{identity}:{size}".encode()).hexdigest()[:32]
+        name = blake3.blake3(f"{identity} {size} {block}".encode()).hexdigest()[:32]
         try:
             make_folder(self.folder)
             self.shrink(keep=name)
-            return ObjectBlocks(self.folder / name, size)
+            return ObjectBlocks(self, name, size, block)
         except (OSError, StoreError):
             return None
 
     def shrink(self, keep: str = "") -> int:
-        """Remove the objects that were used least recently, until the budget is kept; return the bytes that are left."""
+        """Remove the objects that were used least recently, until the budget holds; return the bytes that are left.
+
+        Parameters
+        ----------
+        keep : str
+            The name of one that stays in any case.
+        """
         held = []
         for path in self.folder.glob("*.blocks"):
             if re.fullmatch(r"[0-9a-f]{32}", path.stem):
                 with contextlib.suppress(OSError):
                     status = path.stat()
                     # of a sparse file only what was written takes room
-                    taken = getattr(status, "st_blocks", 0) * 512 or status.st_size
-                    held.append((path.with_suffix(".sums").stat().st_mtime, taken, path))
+                    taken = status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
+                    held.append((_time(path.with_suffix(".sums")), taken, path))
         total = sum(taken for _, taken, _ in held)
-        for _, taken, path in sorted(held):
+        for _, taken, path in sorted(held, key=lambda each: each[0]):
             if total <= self.budget:
                 break
             if path.stem != keep:
@@ -80,24 +90,30 @@ class BlockCache:
         return total
 
 
-class ObjectBlocks:
-    """The blocks of one object that are on the disk."""
+def _time(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
-    def __init__(self, place: Path, size: int) -> None:
-        self._count = -(-size // BLOCK)
-        self._data = place.with_suffix(".blocks")
-        self._sums = place.with_suffix(".sums")
-        self._guard = threading.Lock()
-        for path, length in ((self._data, size), (self._sums, 8 * self._count)):
+
+class ObjectBlocks:
+    """The blocks of one object that are on the disk: made by :meth:`BlockCache.of`."""
+
+    def __init__(self, cache: BlockCache, name: str, size: int, block: int) -> None:
+        self._cache, self._name, self._block = cache, name, block
+        self._data = cache.folder / f"{name}.blocks"
+        self._sums = cache.folder / f"{name}.sums"
+        count = -(-size // block)
+        for path, length in ((self._data, size), (self._sums, 8 * count)):
             with path.open("ab") as file:
                 if file.tell() != length:
                     file.truncate(length)
         os.utime(self._sums)
-        self._known = np.fromfile(self._sums, "<u8", self._count)
-
-    def has(self, block: int) -> bool:
-        """Return whether a block seems to be there; :meth:`read` tells for sure."""
-        return bool(self._known[block])
+        self._known = np.zeros(count, "<u8")
+        found = np.fromfile(self._sums, "<u8", count)
+        self._known[: len(found)] = found
+        self._written, self._full = 0, False
 
     def read(self, block: int, length: int) -> bytes | None:
         """Return a block, or None where it is not there as it was written."""
@@ -105,25 +121,32 @@ class ObjectBlocks:
             return None
         try:
             with self._data.open("rb", buffering=0) as file:
-                file.seek(block * BLOCK)
+                file.seek(block * self._block)
                 data = file.read(length)
         except OSError:
             return None
         return data if len(data) == length and _sum(data) == self._known[block] else None
 
     def write(self, block: int, data: bytes) -> None:
-        """Keep a block, where the disk lets it."""
+        """Keep a block, where the disk and the budget let it."""
+        if self._full:
+            return
         try:
-            with self._guard:
-                with self._data.open("r+b", buffering=0) as file:
-                    file.seek(block * BLOCK)
-                    file.write(data)
-                self._known[block] = _sum(data)
-                with self._sums.open("r+b", buffering=0) as file:
-                    file.seek(8 * block)
-                    file.write(self._known[block].tobytes())
+            # not made anew where another process has removed it: the checksums would be without their blocks
+            with self._data.open("r+b", buffering=0) as file:
+                file.seek(block * self._block)
+                file.write(data)
+            self._known[block] = _sum(data)
+            with self._sums.open("r+b", buffering=0) as file:
+                file.seek(8 * block)
+                file.write(self._known[block].tobytes())
         except OSError:
-            self._known[block] = 0
+            self._full = True
+            return
+        self._written += len(data)
+        if self._written >= LOOK_AFTER:
+            self._written = 0
+            self._full = self._cache.shrink(keep=self._name) > self._cache.budget
 
 
 def _sum(data: bytes) -> np.uint64:

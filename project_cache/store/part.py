@@ -88,6 +88,8 @@ class Part:
         self._mark_bytes = MARK_BYTES
         #: what has arrived beyond the position, by its first byte
         self._extents: dict[int, Extent] = {}
+        #: those of them that another process has put
+        self._inherited: set[int] = set()
         #: between the threads that put bytes and the one that closes: a closed file's number may be another's
         self._guard = threading.Lock()
         self._since_checkpoint = 0
@@ -140,6 +142,7 @@ class Part:
             self._file.truncate(min(there, max([journal.front, *(extent.end for extent in extents)])))
         self._spaced(journal.size)
         self._extents = {extent.start: extent for extent in extents}
+        self._inherited = set(self._extents)
         for count, digest in journal.marks:
             whole = self._hasher.copy()
             if not self._read_into([whole], self.position, count) or whole.hexdigest() != digest:
@@ -238,19 +241,22 @@ class Part:
         """Take note of bytes beyond the position that have been put."""
         with self._guard:
             self._extents[extent.start] = extent
+            self._inherited.discard(extent.start)
 
     def advance(self) -> bool:
         """Take in the next stretch at the front, if it has arrived; return whether there may be more to take in.
 
-        It is read back from the operating system's memory, mostly, and compared with its own digest; one that
-        does not match is let go of, and is among the :meth:`gaps` again.
+        It is read back, mostly from the operating system's memory, to go on with the digest. What another process
+        has put is compared with its own digest first; if it does not match, it is among the :meth:`gaps` again.
         """
         with self._guard:
             extent = self._extents.get(self.position)
         if extent is None or self._file is None:
             return False
         own, whole = _hasher("blake3"), self._hasher.copy()
-        good = self._read_into([own, whole], extent.start, extent.end) and own.hexdigest() == extent.digest
+        inherited = extent.start in self._inherited
+        good = self._read_into([own, whole] if inherited else [whole], extent.start, extent.end)
+        good = good and (not inherited or own.hexdigest() == extent.digest)
         with self._guard:
             del self._extents[extent.start]
         if good:

@@ -204,7 +204,8 @@ class Store:
         with self._guard:
             return self._busy.setdefault(key, threading.Lock())
 
-    def _sources_for(self, key: Key) -> list[Source]:
+    def sources_for(self, key: Key) -> list[Source]:
+        """Return the sources that may have an object, in the order in which they are asked."""
         named = self.manifest.sources_of(key)
         order = {name: n for n, name in enumerate(named)}
         chosen = [source for source in self.sources if source.has(key)]
@@ -213,7 +214,7 @@ class Store:
         return sorted(chosen, key=lambda source: order.get(source.name, len(order)))
 
     def _fetch(self, key: Key, trouble: list[StoreError]) -> Path:
-        sources = self._sources_for(key)
+        sources = self.sources_for(key)
         usable = [source for source in sources if not (self.offline and source.remote)]
         if not usable:
             self._give_up(key, trouble, sources)
@@ -423,7 +424,7 @@ class Store:
         MissingObjectError
             No source has it (:class:`~project_cache.errors.OfflineError`: none may be asked). What lies there stays.
         """
-        sources = self._sources_for(key)
+        sources = self.sources_for(key)
         usable = [source for source in sources if not (self.offline and source.remote)]
         if not usable:
             self._give_up(key, [], sources)

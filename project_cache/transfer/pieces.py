@@ -154,10 +154,10 @@ class Pulse:
     hands full (as between two programs on one computer), a single stream is the fastest there is.
     """
 
-    #: seconds of looking before anything is said
-    LOOK_S = 0.25
+    #: seconds of a look; two in a row must say the same
+    LOOK_S = 0.125
     #: a single connection that is as fast as this fills most lines, in bytes a second
-    FAST = 200e6
+    FAST = 100e6
     #: the share of the time that must be waiting
     WAITING = 0.7
 
@@ -165,6 +165,7 @@ class Pulse:
         self._since = now
         self._count = 0
         self._waited = 0.0
+        self._looks = 0
 
     def beat(self, count: int, waited: float) -> None:
         """Take note of bytes, and of the seconds that they were waited for."""
@@ -186,8 +187,10 @@ class Pulse:
         Examples
         --------
         >>> pulse = Pulse(now=0.0)
-        >>> pulse.beat(3_000_000, waited=0.29)
-        >>> pulse.says_split(0.3, left=1 << 30)
+        >>> for second in (1.0, 2.0):
+        ...     pulse.beat(10_000_000, waited=0.99)
+        ...     pulse.says_split(second, left=1 << 30)
+        False
         True
         """
         seconds = now - self._since
@@ -197,7 +200,9 @@ class Pulse:
         self._since, self._count, self._waited = now, 0, 0.0
         limit = self.FAST if most is None else min(self.FAST, 0.8 * most)
         # what is here in half a second needs no help
-        return rate < limit and waiting > self.WAITING and left > max(2 * LEAST_HALF, rate * 0.5)
+        helps = rate < limit and waiting > self.WAITING and left > max(2 * LEAST_HALF, rate * 0.5)
+        self._looks = self._looks + 1 if helps else 0
+        return self._looks > 1
 
 
 class Connections:

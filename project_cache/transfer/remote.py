@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import io
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from project_cache.errors import ContentError, MissingObjectError, ServerError, TransferError
@@ -14,29 +16,52 @@ from project_cache.transfer.address import redacted
 from project_cache.transfer.retry import Budget, Clock, Policy
 from project_cache.transfer.transport import Answer, Dropped, Transport
 
-__all__ = ["Blocks", "RemoteBytes", "RemoteFile", "coalesced"]
+__all__ = ["BLOCK", "Address", "Blocks", "RemoteBytes", "RemoteFile", "coalesced"]
 
-BLOCK = 64 << 10
-#: two ranges that are no further apart are one request: on a usual line that is sooner than a second
+#: objects are fetched, checked and kept in blocks of so many bytes
+BLOCK = 128 << 10
+#: two ranges that are no further apart are one request: on a usual line that is sooner than a second one
 GAP = 256 << 10
-#: what one request brings at most
+#: what one of several requests brings at most
 PIECE = 8 << 20
-#: what is fetched around a place of which nothing is known, and up to how much that grows
-AHEAD, AHEAD_MOST = 1 << 20, 8 << 20
+#: how much more than a place is fetched where nothing is known of what will be read, and up to how much that grows
+AHEAD, AHEAD_MOST = 512 << 10, 8 << 20
 #: blocks that are kept in memory
 MEMORY = 128 << 20
+#: so much is got at once before it is handed on, so that it is in memory for as long as it is needed
+WINDOW = 32 << 20
 
 Range = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an object can be read by ranges, and how.
+
+    Attributes
+    ----------
+    url : str
+        With whatever secrets it has.
+    transport : Transport
+        Makes the requests.
+    headers : mapping
+        Sent with every request to that host.
+    policy, clock : Policy, Clock
+        Patience and time.
+    """
+
+    url: str
+    transport: Transport
+    headers: Mapping[str, str]
+    policy: Policy
+    clock: Clock
 
 
 class Blocks(Protocol):
     """Where blocks are kept beyond the life of the process."""
 
-    def has(self, block: int) -> bool:
-        """Return whether a block seems to be there."""
-
     def read(self, block: int, length: int) -> bytes | None:
-        """Return a block, or None."""
+        """Return a block, or None where it is not there."""
 
     def write(self, block: int, data: bytes) -> None:
         """Keep a block."""
@@ -62,146 +87,178 @@ def coalesced(ranges: Iterable[Range], gap: int = GAP, piece: int = PIECE) -> li
 class RemoteBytes:
     """A remote object, of which ranges are read.
 
-    All ranges are of one version: the first answer's validator goes with every further request, and an object that
-    changes on the way raises.
+    All ranges are of one version: the first answer's ETag goes with every further request and is compared with every
+    further answer's, and an object that changes on the way raises.
 
     Parameters
     ----------
-    url : str
+    address : Address
         Where it is.
-    transport : Transport
-        Makes the requests.
+    size : int, optional
+        Its bytes, where they are known before the first answer; another size then raises.
+    validator : str, optional
+        The ETag of the version that is meant, where it is known.
+    check : callable, optional
+        Called with the number and the bytes of each block that arrives; raises if it is not what it should be.
     keep : callable, optional
-        Called with the size and the validator, once they are known: returns where blocks are kept, or None.
-    policy, clock : Policy, Clock
-        Patience and time.
+        Called once size and validator are known: returns where blocks are kept, or None.
 
     Attributes
     ----------
     size : int
-        Bytes.
+        Bytes; -1 while that is not known.
     validator : str or None
         The version's ETag.
     requests, received : int
         How many requests were made, and how many bytes they brought.
+    readahead : bool
+        Whether more than what is read is fetched with it. Not where it is known what will be read.
+
+    Notes
+    -----
+    No lock is held here at any time. HDF5 calls :meth:`read_at` while h5py holds its own; a lock that another thread
+    could hold while it waits for that one (to throw away an HDF5 object, as the garbage collector may at any moment)
+    would have both wait for ever. For the same reason :meth:`read_at` never waits for other threads:
+    what is to come over several connections is asked for by :meth:`fetch` first.
     """
 
     def __init__(
         self,
-        url: str,
-        transport: Transport,
+        address: Address,
         *,
-        keep: Callable[[int, str | None], Blocks | None] | None = None,
         size: int | None = None,
-        policy: Policy | None = None,
-        clock: Clock | None = None,
+        validator: str | None = None,
+        check: Callable[[int, bytes], None] | None = None,
+        keep: Callable[[RemoteBytes], Blocks | None] | None = None,
     ) -> None:
-        self.url = url
-        self._transport, self._keep_at = transport, keep
-        self._policy, self._clock = policy or Policy(), clock or Clock()
-        self.requests = self.received = 0
-        self.validator: str | None = None
-        self.size = size if size is not None else -1
-        self._set_up()
-
-    def _set_up(self) -> None:
-        self._guard = threading.Lock()
-        self._memory: OrderedDict[int, bytes] = OrderedDict()
-        self._disk: Blocks | None = None
-        self._asked_disk = False
-        self._ahead = AHEAD
-        #: whether what surrounds a place is fetched along with it; not where it is known what will be read
+        self.address = address
+        self.size = -1 if size is None else size
+        self.validator = validator
         self.readahead = True
+        self.requests = self.received = 0
+        self._check, self._keep = check, keep
+        self._date: str | None = None
+        self._memory: dict[int, bytes] = {}
+        self._disk: Blocks | None = None
+        self._looked = False
+        self._ahead, self._end = AHEAD, -1
+        self._transport, self._pid = address.transport, os.getpid()
 
     def __repr__(self) -> str:
-        return f"RemoteBytes({redacted(self.url)!r})"
+        return f"<RemoteBytes {redacted(self.address.url)}: {self.requests} requests, {self.received:,} bytes>"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "url": self.url, "_transport": self._transport, "_keep_at": self._keep_at, "_policy": self._policy,
-            "_clock": self._clock, "validator": self.validator, "size": self.size,
-        }  # fmt: skip
+    @property
+    def shown(self) -> str:
+        """The address, without its secrets."""
+        return redacted(self.address.url)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.requests = self.received = 0
-        self._set_up()
+    @property
+    def met(self) -> bool:
+        """Whether the server has answered."""
+        return self.received > 0
 
-    def begin(self) -> None:
-        """Find out how large the object is, and of what version; its first bytes come along."""
-        if self.size < 0 or self.validator is None:
-            self._store(0, self._get(0, AHEAD if self.readahead else BLOCK))
+    def begin(self, length: int = BLOCK) -> None:
+        """Ask the server what it has, unless it was asked already; the first bytes come along."""
+        if not self.met:
+            self._store(0, self._get(0, length))
 
-    def _blocks(self) -> Blocks | None:
-        if not self._asked_disk and self.size >= 0 and self._keep_at is not None:
-            self._disk = self._keep_at(self.size, self.validator)
-            self._asked_disk = True
-        return self._disk
+    # Reading -----------------------------------------------------------------------------------
 
     def read_at(self, start: int, stop: int) -> bytes:
-        """Return the bytes from `start` to `stop`, or to the end."""
+        """Return the bytes from `start` to `stop`, or to the end, by requests of this thread alone."""
+        if self.size < 0:
+            self.begin(max(AHEAD, BLOCK))
+        out = bytearray(max(0, min(stop, self.size) - start))
+        self._fill(start, memoryview(out), self._fetch_around)
+        return bytes(out)
+
+    def read_into(self, start: int, into: memoryview) -> None:
+        """Fill memory with the bytes from `start` on, over several connections where there are many.
+
+        Raises
+        ------
+        ContentError
+            The object ends before that.
+        """
         if self.size < 0:
             self.begin()
-        stop = min(stop, self.size)
-        if stop <= start:
-            return b""
-        first, last = start // BLOCK, (stop - 1) // BLOCK
-        missing = [n for n in range(first, last + 1) if self._block(n) is None]
-        if missing:
-            self._fetch_around(missing)
-        found = [self._block(n) for n in range(first, last + 1)]
-        if any(block is None for block in found):
-            # more than the memory holds
-            return self._get(start, stop)
-        whole = b"".join(block for block in found if block is not None)
-        return whole[start - first * BLOCK : stop - first * BLOCK]
+        if start + len(into) > self.size:
+            raise ContentError(f"{self.shown} has {self.size:,} bytes; more were to be read of it.")
+        self._fill(start, into, lambda first, last: self.fetch([(first * BLOCK, (last + 1) * BLOCK)]))
 
-    def _fetch_around(self, missing: Sequence[int]) -> None:
-        start, stop = missing[0] * BLOCK, (missing[-1] + 1) * BLOCK
-        if self.readahead:
-            stop = max(stop, start + self._ahead)
-            self._ahead = min(2 * self._ahead, AHEAD_MOST)
-        self.fetch([(start, stop)])
+    def _fill(self, start: int, into: memoryview, get: Callable[[int, int], None]) -> None:
+        for at in range(start, start + len(into), WINDOW):
+            end = min(at + WINDOW, start + len(into))
+            first, last = at // BLOCK, (end - 1) // BLOCK
+            missing = [n for n in range(first, last + 1) if self._block(n) is None]
+            if missing:
+                get(missing[0], missing[-1])
+            for n in range(first, last + 1):
+                block = self._block(n)
+                if block is None:  # others have filled the memory in between
+                    block = self._get(n * BLOCK, (n + 1) * BLOCK)
+                low, high = max(at, n * BLOCK), min(end, (n + 1) * BLOCK)
+                into[low - start : high - start] = block[low - n * BLOCK : high - n * BLOCK]
+
+    def _fetch_around(self, first: int, last: int) -> None:
+        """Get blocks by one request, and more of what follows the longer it is read in a row."""
+        start, stop = first * BLOCK, (last + 1) * BLOCK
+        in_a_row = 0 <= start - self._end <= GAP
+        if in_a_row:
+            self._ahead = min(2 * max(self._ahead, BLOCK), AHEAD_MOST)
+        else:
+            self._ahead = AHEAD if self.readahead else 0
+        self._end = stop = min(max(stop, start + self._ahead), self.size)
+        self._store(start, self._get(start, stop))
 
     def fetch(self, ranges: Iterable[Range]) -> None:
-        """Get what is not here yet of some ranges: neighbours together, the rest side by side."""
+        """Get what is not here yet of some ranges: neighbours together, the rest side by side.
+
+        What is more than the memory takes is left for later.
+        """
         if self.size < 0:
             self.begin()
         wanted: list[Range] = []
+        room = MEMORY // 2
         for start, stop in ranges:
-            stop = min(stop, self.size)
-            wanted += [
-                (n * BLOCK, min((n + 1) * BLOCK, self.size))
-                for n in range(start // BLOCK, -(-stop // BLOCK))
-                if self._block(n) is None
-            ]
+            for n in range(start // BLOCK, -(-min(stop, self.size) // BLOCK)):
+                if room > 0 and self._block(n) is None:
+                    wanted.append((n * BLOCK, min((n + 1) * BLOCK, self.size)))
+                    room -= BLOCK
         pieces = coalesced(wanted)
-        if len(pieces) <= 1:
-            for piece in pieces:
-                self._store(piece[0], self._get(*piece))
-            return
-        with ThreadPoolExecutor(min(len(pieces), self._policy.connections)) as pool:
-            for piece, data in zip(pieces, pool.map(lambda p: self._get(*p), pieces), strict=True):
-                self._store(piece[0], data)
+        if len(pieces) == 1:
+            self._store(pieces[0][0], self._get(*pieces[0]))
+        elif pieces:
+            if not self.met and self.validator is None:
+                # what version it is must be known before several are asked for
+                first = pieces.pop(0)
+                self._store(first[0], self._get(*first))
+            with ThreadPoolExecutor(min(len(pieces), self.address.policy.connections)) as pool:
+                for piece, data in zip(pieces, pool.map(lambda p: self._get(*p), pieces), strict=True):
+                    self._store(piece[0], data)
+
+    # Blocks ------------------------------------------------------------------------------------
 
     def _block(self, n: int) -> bytes | None:
-        with self._guard:
-            data = self._memory.get(n)
-            if data is not None:
-                self._memory.move_to_end(n)
-                return data
-        disk = self._blocks()
-        if disk is not None and disk.has(n):
+        data = self._memory.get(n)
+        if data is None and (disk := self._blocks()) is not None:
             data = disk.read(n, min(BLOCK, self.size - n * BLOCK))
             if data is not None:
                 self._remember(n, data)
         return data
 
+    def _blocks(self) -> Blocks | None:
+        if not self._looked and self.size >= 0 and self._keep is not None:
+            self._disk = self._keep(self)
+            # without a word on the version there is no telling yet whose blocks to take
+            self._looked = self._disk is not None or self.met
+        return self._disk
+
     def _remember(self, n: int, data: bytes) -> None:
-        with self._guard:
-            self._memory[n] = data
-            while len(self._memory) * BLOCK > MEMORY:
-                self._memory.popitem(last=False)
+        self._memory[n] = data
+        while len(self._memory) * BLOCK > MEMORY:
+            with contextlib.suppress(RuntimeError, StopIteration):  # another thread is at it
+                self._memory.pop(next(iter(self._memory)), None)
 
     def _store(self, start: int, data: bytes) -> None:
         disk = self._blocks()
@@ -215,18 +272,30 @@ class RemoteBytes:
 
     # Requests ----------------------------------------------------------------------------------
 
+    def _line(self) -> Transport:
+        # a forked child must not talk over its parent's connections
+        if self._pid != os.getpid():
+            self._transport, self._pid = copy.copy(self.address.transport), os.getpid()
+        return self._transport
+
     def _get(self, start: int, stop: int) -> bytes:
         """Return the bytes of a range by one request, or several where the line fails."""
-        budget = Budget(self._policy, self._clock)
-        headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
-        if self.validator is not None:
-            headers[self._transport.condition] = self.validator
+        budget = Budget(self.address.policy, self.address.clock)
+        if self.size >= 0:
+            stop = min(stop, self.size)
         while True:
             retry_after = None
+            transport = self._line()
+            headers = {
+                **self.address.headers,
+                "Range": f"bytes={start}-{stop - 1}",
+                "Accept-Encoding": "identity",
+            }
+            if self.validator is not None:
+                headers[transport.condition] = self.validator
             try:
-                with self._guard:
-                    self.requests += 1
-                answer = self._transport.get(self.url, headers)
+                self.requests += 1
+                answer = transport.get(self.address.url, headers)
                 try:
                     if answer.status not in (408, 429) and answer.status < 500:
                         return self._taken(answer, start, stop)
@@ -237,47 +306,65 @@ class RemoteBytes:
             except Dropped as dropped:
                 reason = str(dropped)
             if not budget.failed():
-                raise TransferError(f"{redacted(self.url)} could not be read: {reason}.")
+                raise TransferError(f"{self.shown} could not be read: {reason}.")
             budget.wait(retry_after)
 
     def _taken(self, answer: Answer, start: int, stop: int) -> bytes:
-        self._check(answer, start)
+        self._accept(answer, start)
+        stop = min(stop, self.size)
         data = bytearray()
         for block in answer.blocks():
             data += block
             if len(data) > stop - start:
-                raise ContentError(f"The server of {redacted(self.url)} sent more than was asked for.")
-        with self._guard:
-            self.received += len(data)
-        if len(data) != min(stop, self.size) - start:
+                raise ContentError(f"The server of {self.shown} sent more than was asked for.")
+        self.received += len(data)
+        if len(data) != stop - start:
             raise Dropped("the answer was cut short")
-        return bytes(data)
+        whole = bytes(data)
+        if self._check is not None:
+            for at in range(0, len(whole), BLOCK):
+                self._check((start + at) // BLOCK, whole[at : at + BLOCK])
+        return whole
 
-    def _check(self, answer: Answer, start: int) -> None:
+    def _accept(self, answer: Answer, start: int) -> None:
         """Raise if an answer is not the range that was asked for, of the version that was begun with."""
-        shown = redacted(self.url)
         if answer.status in (404, 410):
-            raise MissingObjectError(f"There is no {shown}.")
+            raise MissingObjectError(f"There is no {self.shown}.")
         if answer.status == 412 or (answer.status == 200 and self.validator is not None):
-            raise ContentError(f"{shown} was changed while it was read. Open the session again.")
+            raise self._changed()
         where, _, total = answer.headers.get("content-range", "").removeprefix("bytes ").partition("/")
-        ranged = where.partition("-")[0] == str(start) and total.isdecimal()
-        if answer.status == 200 and not ranged:
+        first, _, last = where.partition("-")
+        ranged = answer.status == 206 and first == str(start) and last.isdecimal() and total.isdecimal()
+        if answer.status == 416:
+            raise self._changed() if self.size >= 0 else ContentError(f"{self.shown} is empty.")
+        if answer.status == 200:
             raise ContentError(
-                f"The server of {shown} does not send parts of files, so nothing can be streamed from it. Fetch the "
-                f"file instead (stream=False)."
+                f"The server of {self.shown} does not send parts of files, so nothing can be streamed from it. Fetch "
+                f"the file instead (stream=False)."
             )
-        if answer.status not in (200, 206):
-            raise ServerError(f"{shown} cannot be read: the server answered {answer.status}.", answer.status)
-        if not ranged:
-            raise ContentError(f"The server sent another part of {shown} than was asked for.")
-        if self.size < 0:
-            self.size = int(total)
-        elif self.size != int(total):
-            raise ContentError(f"{shown} was changed while it was read. Open the session again.")
-        tag = answer.headers.get("etag")
-        if self.validator is None and tag and not tag.startswith("W/"):
+        if answer.status != 206:
+            raise ServerError(f"{self.shown} cannot be read: the server answered {answer.status}.", answer.status)
+        if not ranged or answer.headers.get("content-encoding", "identity") != "identity":
+            raise ContentError(f"The server sent something else than the part of {self.shown} that was asked for.")
+        if self.size not in (-1, int(total)):
+            raise self._changed()
+        tag, date = answer.headers.get("etag", ""), answer.headers.get("last-modified")
+        if tag.startswith('"'):
+            # servers that do not know the condition send the part of whatever they have
+            if self.validator not in (None, tag):
+                raise self._changed()
             self.validator = tag
+        elif self._date not in (None, date):
+            raise self._changed()
+        self._date = date
+        self.size = int(total)
+
+    def _changed(self) -> ContentError:
+        if self.met:
+            return ContentError(f"{self.shown} was changed while it was read. Open the session again.")
+        return ContentError(
+            f"{self.shown} is another version than the one that was meant. Update the project, or open the session again."
+        )
 
 
 class RemoteFile(io.RawIOBase):

@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-from project_cache.errors import ConfigurationError, ProjectCacheError, TransferError
+from project_cache.errors import ConfigurationError, ProjectCacheError, ServerError, TransferError
 from project_cache.transfer.address import redacted
-from project_cache.transfer.retry import Policy
+from project_cache.transfer.retry import Budget, Clock, Policy
 from project_cache.transfer.transport import Answer, Dropped
 
 __all__ = ["S3Transport", "s3_url"]
@@ -127,6 +127,56 @@ class S3Transport:
             unsigned.close()
         return answer
 
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """Return the keys of all objects whose key begins with ``prefix``, in their order.
+
+        Raises
+        ------
+        ServerError
+            The server said no (``.status``).
+        TransferError
+            It did not answer, for all the tries there were.
+        """
+        url = s3_url(bucket, prefix)
+        budget = Budget(self._policy, Clock())
+        while True:
+            try:
+                signed = self._anonymous is not True
+                try:
+                    return self._listed(bucket, prefix, url, signed=signed)
+                except ServerError as error:
+                    if not signed or self._anonymous is False or error.status not in _NOT_WELCOME:
+                        raise
+                    return self._listed(bucket, prefix, url, signed=False)
+            except (Dropped, ServerError) as error:
+                if isinstance(error, ServerError) and error.status < 500 and error.status != 429:
+                    raise
+                if not budget.failed():
+                    if isinstance(error, ServerError):
+                        raise
+                    raise TransferError(f"{redacted(url)} cannot be listed: {error}.") from None
+            budget.wait(None)
+
+    def _listed(self, bucket: str, prefix: str, url: str, *, signed: bool) -> list[str]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        failure: Exception
+        try:
+            pages = self._client(signed=signed).get_paginator("list_objects_v2")
+            payer = {"RequestPayer": "requester"} if self._requester_pays else {}
+            # a page may come without objects, and without saying that it has none
+            return [
+                str(each["Key"])
+                for page in pages.paginate(Bucket=bucket, Prefix=prefix, **payer)
+                for each in page.get("Contents", ())
+            ]
+        except ClientError as error:
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            failure = ServerError(f"{redacted(url)} cannot be listed: the server answered {status}.", status)
+        except (BotoCoreError, OSError, ValueError) as error:
+            failure = error if isinstance(error, ProjectCacheError) else _translated(error, url)
+        raise failure
+
     def _ask(self, asked: dict[str, Any], url: str, *, signed: bool) -> _S3Answer:
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -217,7 +267,7 @@ def _translated(error: Exception, url: str) -> Exception:
         )
     if isinstance(error, boto.ProxyConnectionError):
         return Dropped("the proxy (HTTP_PROXY, HTTPS_PROXY) did not let the request through")
-    if isinstance(error, (boto.HTTPClientError, OSError)):
+    if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, OSError)):
         return Dropped("the connection failed")
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError)):
         return TransferError(

@@ -103,6 +103,14 @@ class WebTransport:
         self._session = session
         self._guard = threading.Lock()
 
+    def __getstate__(self) -> dict[str, object]:
+        # connections are not taken along, to another process or to a copy
+        return {**self.__dict__, "_guard": None, "_session": None if self._own else self._session}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._guard = threading.Lock()
+
     def __enter__(self) -> WebTransport:
         return self
 

@@ -13,7 +13,7 @@ from project_cache.build.face_motion import face_motion
 from project_cache.errors import ComponentUnavailable
 from project_cache.raw.recording import RawRecording
 
-FRAMES, HEIGHT, WIDTH = 120, 96, 128
+FRAMES, HEIGHT, WIDTH = 120, 48, 64
 MOVES = np.arange(FRAMES) % 20 >= 10
 
 
@@ -34,11 +34,11 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with av.open(str(folder / "Face_20231114T123339.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=60)
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = WIDTH, HEIGHT, "yuv420p", 8_000_000
-        place = 20
+        place = 10
         for number in range(FRAMES):
-            place = 20 + (place - 20 + 7) % 50 if MOVES[number] else place
+            place = 10 + (place - 10 + 5) % 25 if MOVES[number] else place
             grey = np.full((HEIGHT, WIDTH), 90, dtype=np.uint8)
-            grey[place : place + 8, 80:120] = 220
+            grey[place : place + 5, 40:60] = 220
             if number == 0:
                 grey[:] = 255
             for packet in stream.encode(av.VideoFrame.from_ndarray(grey, format="gray")):
@@ -68,7 +68,7 @@ def test_energy_and_components_tell_when_and_where_it_moves(session: Path) -> No
     masks = np.asarray(made["facemap_front_camera_components"]["mask"].data)
     assert masks.shape[1:] == (HEIGHT, WIDTH)
     where = np.abs(masks[0])
-    assert where[:, 80:120].sum() > 20 * where[:, :60].sum()
+    assert where[:, 40:60].sum() > 20 * where[:, :30].sum()
     assert (np.diff(made["facemap_front_camera_components"]["singular_value"].data) <= 0).all()
 
 

@@ -79,6 +79,8 @@ def pulses() -> pd.DataFrame:
             "stim_start_time": onset,
             "stim_stop_time": onset + 0.01,
             "baseline_stop_time": onset - 0.0015,
+            "response_start_time": onset + 0.0015,
+            "response_stop_time": onset + 0.0085,
             "nominal_duration": 0.01,
             "location": ["probeA", "probeB"] * 30,
         }
@@ -131,6 +133,20 @@ def test_light_at_each_probe_is_a_stimulus_of_its_own() -> None:
     assert by(found, "laser at probeB").loc["A-0", "p_value"] < 1e-4
     assert by(found, "laser at probeA").loc["A-0", "p_value"] > 0.01
     assert by(found, "laser at probeB").loc["A-0", "latency"] == pytest.approx(0.012, abs=0.001)
+
+
+def test_a_tagged_unit_fires_while_the_light_is_on() -> None:
+    rng = np.random.default_rng(2)
+    trials = pulses()
+    lit = trials.loc[trials["location"] == "probeB", "stim_start_time"].to_numpy()
+    tagged = np.sort(np.concatenate([rng.uniform(0, STOP, 5000), lit + 0.003]))
+    found = response_metrics(some_units([tagged]), optotagging_trials=table(trials))
+    # the usual window is from 10 ms on: too late
+    assert by(found, "laser at probeB").loc["A-0", "p_value"] > 0.01
+    during = by(found, "during laser at probeB").loc["A-0"]
+    assert during["p_value"] < 1e-4
+    assert during["latency"] == pytest.approx(0.003, abs=0.0005)
+    assert during["response"] == pytest.approx(1 / 0.007, rel=0.1)
 
 
 def test_trials_after_a_probe_was_cut_off_do_not_count() -> None:

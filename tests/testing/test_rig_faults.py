@@ -17,6 +17,7 @@ SMALL: dict[str, Any] = {
     "trials_per_block": 8,
     "mapping_repeats": 1,
     "units_per_probe": 3,
+    "probes": "A",
     "ephys_seconds": 0.05,
     "lfp_seconds": 0.2,
     "nidaq_seconds": 0.05,
@@ -172,7 +173,7 @@ def test_one_vsync_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_probe_was_not_sorted(tmp_path: Path) -> None:
-    made = faulty(tmp_path, "failed_probe_sorting", sorted=True)
+    made = faulty(tmp_path, "failed_probe_sorting", sorted=True, probes="AB")
     assert made.sorted_path is not None
     assert not list(made.sorted_path.rglob("*ProbeB*"))
     assert list(made.sorted_path.rglob("*ProbeA*"))

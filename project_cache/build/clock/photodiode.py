@@ -25,7 +25,8 @@ the Dynamic Routing rigs (0.01955 s to the photodiode, 0.008 s from there)."""
 CENTRE_AFTER_TOP = 0.008
 """From the photodiode, at the top of the screen, to the centre: half a refresh, s."""
 
-_SHORTEST_LAG = 0.015  # s, from a vsync to its refresh at the photodiode: a frame is never seen sooner
+# s, from a vsync to its refresh at the photodiode: a frame is seen no sooner, unless dropped frames say so
+_SHORTEST_LAG = 0.015
 _FEWEST_FRAMES = 12
 _FLICKER = 0.4  # of a refresh: no box is white or black for less
 _LEAST_SEEN = 0.75  # of the rising edges that there should be: with fewer the photodiode was not on the box
@@ -52,7 +53,7 @@ def display_times(vsyncs: Floats, rising: Floats, falling: Floats) -> Floats | N
 
     Every how many frames the box changes, and whether it was black or white first, is found in the data.
     Edges that are missing, double or too many do no harm: each frame is put on the refresh that the edges
-    around it and its own vsync agree on, so one edge that is wrong can move no other frame.
+    around it and its own vsync agree on, so an edge that is wrong moves no frame but those beside it.
 
     Parameters
     ----------
@@ -262,7 +263,9 @@ def _on_refreshes(about: Floats, anchors: Ints, times: Floats, refresh: float) -
     turn = np.clip(turn, into, steps[part] - (between[part] - into))
     # how many refreshes had no new frame until then, which can but grow: a frame that seems later than those
     # after it only seems so
-    idle = median_filter(turn + count[part] - np.arange(n), _AROUND, mode="nearest")
+    idle = turn + count[part] - np.arange(n)
+    idle[anchors] = count - anchors
+    idle = median_filter(idle, _AROUND, mode="nearest")
     idle[anchors] = count - anchors
     idle = np.minimum.accumulate(idle[::-1])[::-1]
     turn = np.clip(idle + np.arange(n) - count[part], into, steps[part] - (between[part] - into))

@@ -169,6 +169,12 @@ class Happened:
             truth.task = main.stem
             truth.quiescent_violations = main.frames.read_at(main.script.violations)
             truth.trials = trials(main)
+            # the script notes the frame; the solenoid's line tells when it opened
+            when = truth.trials["reward_time"].to_numpy()
+            nth = np.searchsorted(truth.reward_times, np.nan_to_num(when, nan=-1.0))
+            truth.trials["solenoid_time"] = np.where(
+                np.isfinite(when), np.append(truth.solenoid_on, np.nan)[nth], np.nan
+            )
 
     def speed(self, times: Floats) -> Floats:
         """Return how fast the mouse runs (cm/s) at these seconds: it starts and stops over some seconds."""

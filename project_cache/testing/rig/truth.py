@@ -79,7 +79,8 @@ class Truth:
     streams : dict of folder name to Stream
     populations : dict of probe letter to Population
     trials : DataFrame
-        One row for each finished trial of the task, with its times.
+        One row for each finished trial of the task, with its times. `reward_time` is the vsync of the frame
+        that the script noted, `solenoid_time` when the valve opened.
     mapping : dict of stem to DataFrame
         Trials of the other stimuli.
     faults : dict of name to what was done

@@ -35,7 +35,11 @@ class Screen:
     def seen(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Vsyncs, rising and falling edges, and when frames truly were in the centre of the screen."""
         rng = np.random.default_rng(self.seed)
-        refreshes = 1 + (rng.random(self.n) < self.dropped) + 2 * (rng.random(self.n) < self.dropped / 10)
+        refreshes = (
+            1
+            + (rng.random(self.n) < self.dropped)
+            + 2 * (rng.random(self.n) < self.dropped / 10) * (not self.apart)
+        )
         top = 100 + np.cumsum(refreshes) / 59.95
         flips = top
         if self.apart:

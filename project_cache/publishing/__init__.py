@@ -1,0 +1,1 @@
+"""Publishing a project: what goes up, to where, and which version is the newest."""
