@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from project_cache.sessions.behavior_ecephys import BehaviorEcephysSession
     from project_cache.sessions.dynamic_routing import DynamicRoutingSession
     from project_cache.sessions.ecephys import EcephysSession
+    from project_cache.visual_behavior import VisualBehaviorNeuropixelsProjectCache
 
 _HOME = {
     "ProjectCache": "project_cache.cache",
@@ -37,6 +38,7 @@ _HOME = {
     "BehaviorEcephysSession": "project_cache.sessions.behavior_ecephys",
     "DynamicRoutingSession": "project_cache.sessions.dynamic_routing",
     "EcephysSession": "project_cache.sessions.ecephys",
+    "VisualBehaviorNeuropixelsProjectCache": "project_cache.visual_behavior",
     "get_sessions": "project_cache.raw_projects",
 }
 
@@ -51,6 +53,7 @@ __all__ = [
     "ProjectCache",
     "ProjectCacheError",
     "Session",
+    "VisualBehaviorNeuropixelsProjectCache",
     "__version__",
     "get_sessions",
 ]

@@ -22,6 +22,7 @@ from project_cache.errors import (
 from project_cache.housekeeping import KeepsHouse
 from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
+from project_cache.manifest.schema import shipped
 from project_cache.projects import (
     cache_dir,
     chosen_sources,
@@ -29,8 +30,10 @@ from project_cache.projects import (
     found_or_written,
     named,
     offline_wanted,
+    published,
     warehouse_sources,
 )
+from project_cache.publish import Publishes
 from project_cache.sources.base import Progress, Source
 from project_cache.store.store import Store
 from project_cache.tables.columns import (
@@ -62,10 +65,16 @@ SESSION_CLASSES = {
 }
 
 
-class ProjectCache(KeepsHouse):
+#: … and the caches of projects that AllenSDK's cloud manifests describe
+RELEASED = {
+    "visual-behavior-neuropixels": ("project_cache.visual_behavior", "VisualBehaviorNeuropixelsProjectCache")
+}
+
+
+class ProjectCache(KeepsHouse, Publishes):
     """A project of recording sessions in a local folder, which is filled as things are asked for.
 
-    The constructors are :meth:`open`, :meth:`from_warehouse`, :meth:`fixed` and :meth:`from_directory`; calling
+    The constructors are :meth:`open`, :meth:`from_s3`, :meth:`from_warehouse`, :meth:`fixed` and :meth:`from_directory`; calling
     the class is AllenSDK's way and the same as :meth:`from_warehouse` with its defaults.
 
     Parameters
@@ -180,6 +189,7 @@ class ProjectCache(KeepsHouse):
         folders = [
             *(layers or ()),
             *filter(None, os.environ.get("PROJECT_CACHE_LAYERS", "").split(os.pathsep)),
+            *manifest.lay_in(),
         ]
         chosen = chosen_sources(sources, manifest)
         self.fetch_api = chosen[0] if chosen else None
@@ -204,7 +214,8 @@ class ProjectCache(KeepsHouse):
         ----------
         project : str or pathlib.Path
             The name of a manifest that ships with the package (``"demo"``, ``"visual-coding-neuropixels"``), which
-            then has a folder of its own in :func:`cache_dir`; or a manifest file; or the folder it is in.
+            then has a folder of its own in :func:`cache_dir`; or a manifest file; or the folder it is in; or an address
+            that a project is published at (see :meth:`from_s3`).
         **options
             ``layers``, ``offline``, ``progress``, ``fetch_tries``, ``lock_timeout`` as in the class.
 
@@ -213,8 +224,71 @@ class ProjectCache(KeepsHouse):
         ManifestError
             There is no such project, or its manifest is broken.
         """
+        if isinstance(project, str) and "://" in project:
+            return cls.from_s3(project, **options)
+        manifest = named(project)
+        if manifest.releases is not None:
+            return _released(manifest, manifest.folder, **options)
         self = cls.__new__(cls)
-        self._setup(named(project), **options)
+        self._setup(manifest, **options)
+        return self
+
+    @classmethod
+    def from_s3(
+        cls,
+        project: str,
+        prefix: str | None = None,
+        *,
+        cache_dir: str | Path | None = None,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        anonymous: bool | None = None,
+        requester_pays: bool = False,
+        **options: Any,
+    ) -> ProjectCache:
+        """Return the cache of a project that is published in a bucket, or on a web server.
+
+        Parameters
+        ----------
+        project : str
+            The name of a manifest that ships with the package (``"visual-behavior-neuropixels"``); or where a project
+            is published: ``s3://bucket/prefix``, ``https://host/path``, or the name of a bucket.
+        prefix : str, optional
+            Where in that bucket.
+        cache_dir : path-like, optional
+            The cache folder; by default one of the project's own in :func:`cache_dir`.
+        endpoint_url : str, optional
+            The address of a server other than Amazon's; by default ``AWS_ENDPOINT_URL_S3``, if that is set.
+        region : str, optional
+            Where the bucket is.
+        anonymous : bool, optional
+            Whether requests are never signed (True) or always (False); by default what works.
+        requester_pays : bool
+            Agree to be charged for what is fetched.
+        **options
+            ``layers``, ``offline``, ``progress``, ``fetch_tries``, ``lock_timeout`` as in the class.
+
+        Raises
+        ------
+        MissingObjectError
+            No project is published there.
+        ManifestError
+            Its manifest is broken, or not to be trusted.
+        """
+        bucket: dict[str, Any] = {
+            "endpoint_url": endpoint_url, "region": region, "anonymous": anonymous, "requester_pays": requester_pays,
+        }  # fmt: skip
+        if prefix is None and project in shipped():
+            manifest = named(project)
+            if manifest.releases is not None:
+                return _released(manifest, cache_dir or manifest.folder, **bucket, **options)
+            raise ConfigurationError(f"{project} is not published in versions: ProjectCache.open({project!r}) opens it.")
+        url = project if "://" in project else f"s3://{project}/{prefix or ''}"
+        offline = options.get("offline")
+        offline = offline_wanted() if offline is None else bool(offline)
+        manifest, source = published(url, cache_dir, offline=offline, **bucket)
+        self = cls.__new__(cls)
+        self._setup(manifest, sources=[source, *chosen_sources(None, manifest)], **options)
         return self
 
     @classmethod
@@ -638,6 +712,13 @@ class ProjectCache(KeepsHouse):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_tables": None}
+
+
+def _released(manifest: Manifest, folder: str | Path, **options: Any) -> ProjectCache:
+    """Return the cache of a shipped project that is published in versions."""
+    module, name = RELEASED[manifest.project]
+    cache: ProjectCache = getattr(importlib.import_module(module), name).from_s3_cache(folder, **options)
+    return cache
 
 
 def _reopened(cache: ProjectCache, session_id: int, options: Mapping[str, Any]) -> Any:

@@ -25,7 +25,8 @@ and what to do about it::
     │   ├── NotNWBError                         not HDF5, or not NWB 2
     │   └── MissingDataError (AttributeError, KeyError)  this recording has no such data
     │       └── ComponentUnavailable            … and no build could give it: it was not recorded, or not sorted
-    └── BuildError (RuntimeError)               a session could not be built from its raw files
+    ├── BuildError (RuntimeError)               a session could not be built from its raw files
+    └── PublishConflictError (RuntimeError)     somebody else published a version in the meantime
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ __all__ = [
     "NotNWBError",
     "OfflineError",
     "ProjectCacheError",
+    "PublishConflictError",
     "ReadOnlyCacheError",
     "ServerError",
     "StoreError",
@@ -164,3 +166,7 @@ class ComponentUnavailable(MissingDataError):  # noqa: N818 - the name that user
 
 class BuildError(ProjectCacheError, RuntimeError):
     """A session could not be built from its raw files; the text says which part of it, and why."""
+
+
+class PublishConflictError(ProjectCacheError, RuntimeError):
+    """Somebody else published a version in the meantime; theirs stands, and publishing again adds one to it."""

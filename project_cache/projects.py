@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from project_cache.errors import ConfigurationError, ManifestError, StoreError
+from project_cache.errors import (
+    ConfigurationError,
+    ManifestError,
+    MissingObjectError,
+    ServerError,
+    StoreError,
+)
+from project_cache.files import atomic_write, digest_of, make_folder, new_hasher
 from project_cache.manifest.allen import VERSIONS
 from project_cache.manifest.folders import cache_dir
 from project_cache.manifest.layout import absolute
 from project_cache.manifest.model import Manifest, SourceEntry
 from project_cache.manifest.schema import shipped, shipped_manifest
+from project_cache.manifest.trust import safe_name
 from project_cache.sources.base import Source
+from project_cache.transfer.address import redacted
 
 __all__ = [
     "cache_dir",
     "chosen_sources",
     "existing",
     "found_or_written",
+    "known_sources",
     "named",
     "offline_wanted",
+    "published",
     "warehouse_sources",
 ]
 
@@ -107,6 +121,21 @@ def warehouse_sources(
     return [source_of(entry, manifest, timeout) for entry in entries]
 
 
+def known_sources(manifest: Manifest) -> tuple[SourceEntry, ...]:
+    """Return where a project's objects come from, such that it can be written down: with no secrets, and absolute."""
+    if manifest.allen:  # a path manifest does not say
+        return Manifest.read(shipped_manifest(VISUAL_CODING)).sources
+    return tuple(dataclasses.replace(s, url=_written_down(s, manifest.folder)) for s in manifest.sources)
+
+
+def _written_down(source: SourceEntry, folder: Path) -> str:
+    if source.kind == "directory":
+        return str(absolute(folder / source.url))
+    shown = redacted(source.url)
+    # a query of which something had to be hidden opens nothing any more
+    return shown.partition("?")[0] if "=***" in shown else shown
+
+
 def chosen_sources(given: Source | Sequence[Source] | None, manifest: Manifest) -> list[Source]:
     """Return the sources that a caller gave, or those of the project."""
     if given is None:
@@ -160,3 +189,133 @@ def source_of(entry: SourceEntry, manifest: Manifest, timeout: float) -> Source:
     raise ManifestError(
         f"The manifest of {manifest.project} names a source of the unknown kind {entry.kind!r}."
     )
+
+
+#: what a server said the last time, for when it cannot be asked
+REMEMBERED = ".published.json"
+
+
+def published(
+    url: str,
+    folder: str | Path | None = None,
+    *,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    anonymous: bool | None = None,
+    requester_pays: bool = False,
+    offline: bool = False,
+) -> tuple[Manifest, Source]:
+    """Return the manifest of a project that is published on a server, and the source of its objects.
+
+    Parameters
+    ----------
+    url : str
+        ``s3://bucket/prefix`` or a web address: of the project, or of a manifest in it (``…/manifest-3.json``).
+    folder : path-like, optional
+        The cache folder; by default one of its own in :func:`cache_dir`.
+    endpoint_url, region, anonymous, requester_pays
+        Of S3: see :class:`project_cache.sources.s3.S3Source`.
+    offline : bool
+        Whether to take the manifest as it was when it was asked for last.
+
+    Raises
+    ------
+    MissingObjectError
+        No project is published there.
+    ManifestError
+        Its manifest is broken, or not to be trusted.
+    TransferError
+        The server does not answer.
+    """
+    from project_cache.sources.http import HttpSource
+    from project_cache.sources.s3 import S3Source
+    from project_cache.transfer.address import redacted
+    from project_cache.transfer.download import read
+    from project_cache.transfer.retry import Policy
+    from project_cache.transfer.s3 import S3Transport, s3_url
+    from project_cache.transfer.transport import Transport, WebTransport
+
+    parts = urlsplit(url)
+    path, name = parts.path.rstrip("/"), "manifest.json"
+    if path.endswith(".json"):
+        path, _, name = path.rpartition("/")
+    place = redacted(parts._replace(path=path).geturl())
+    home = absolute(folder or cache_dir() / _folder_for(place))
+    remembered = home / (REMEMBERED if name == "manifest.json" else f".{safe_name(name)}")
+    source: Source
+    transport: Transport
+    if parts.scheme == "s3":
+        s3 = S3Transport(endpoint_url=endpoint_url, region=region, anonymous=anonymous, requester_pays=requester_pays)
+        transport = s3
+
+        def address(name: str) -> str:
+            return s3_url(parts.netloc, "/".join(filter(None, (unquote(path).strip("/"), name))))
+    elif parts.scheme in ("http", "https"):
+        # a manifest comes from where it was asked for, and from no other place that this one names
+        transport = WebTransport(Policy(redirects=0))
+
+        def address(name: str) -> str:
+            return parts._replace(path=f"{path}/{name}").geturl()
+    else:
+        raise ConfigurationError(f"{redacted(url)} is no address of the form s3://bucket/prefix or https://host/path.")
+
+    def fetched(name: str) -> bytes:
+        try:
+            return read(address(name), transport=transport)
+        except ServerError as error:
+            if error.status not in (403, 404, 410):
+                raise
+            raise MissingObjectError(
+                f"No project is published at {place}: its {name} was answered with {error.status}. Check the address; "
+                f"if it is right, it wants credentials."
+            ) from error
+
+    try:
+        text = remembered.read_bytes() if offline else fetched(name)
+    except FileNotFoundError as error:
+        if isinstance(error, MissingObjectError):
+            raise
+        raise MissingObjectError(f"{place} was never opened with this cache folder, and the network is not to be used.") from error
+    try:
+        manifest = Manifest.parse(text.decode("utf-8"), folder=home, origin=place)
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"What is at {place} is no manifest: it is not text.") from error
+    listed = json.loads(text).get("objects")
+    if isinstance(listed, dict) and not offline:
+        _fetch_list(home / safe_name(listed["parquet"]), listed.get("digest"), fetched)
+    if not offline:
+        with contextlib.suppress(StoreError):
+            make_folder(home)
+            with atomic_write(remembered) as temporary:
+                temporary.write_bytes(text)
+    if parts.scheme == "s3":
+        source = S3Source(
+            place, f"s3://{parts.netloc}{path}", manifest.relative, version_of=manifest.version_of, transport=s3
+        )
+    else:
+        source = HttpSource(place, parts._replace(path=path).geturl(), manifest.relative)
+    return manifest, source
+
+
+def _fetch_list(file: Path, digest: str | None, fetched: Callable[[str], bytes]) -> None:
+    """Have the list of a manifest's objects beside it; what it is worth is seen when it is read."""
+    if digest is not None and file.is_file() and digest_of(file, digest.partition(":")[0]) == digest:
+        return
+    data = fetched(file.name)
+    make_folder(file.parent)
+    with atomic_write(file) as temporary:
+        temporary.write_bytes(data)
+
+
+def _folder_for(place: str) -> str:
+    """Return a folder's name for an address: one that people recognize, and that no other address has.
+
+    Examples
+    --------
+    >>> _folder_for("s3://lab-bucket/my-project")
+    'lab-bucket-my-project-bbba3c0c'
+    """
+    hasher = new_hasher("blake3")
+    hasher.update(place.encode())
+    words = re.sub(r"[^A-Za-z0-9]+", "-", place.partition("://")[2]).strip("-")
+    return f"{words[:80]}-{hasher.hexdigest()[:8]}"

@@ -161,6 +161,8 @@ def fit_ellipse_robustly(
     the most points is fitted again to these, until they stay the same.
     """
     found, near = _near(x, y, np.ones(len(x), dtype=bool), tolerance)
+    if near.all():
+        return found, near
     if found is None or near.mean() < _MOST:
         direction = np.arctan2(y - y.mean(), x - x.mean())
         for middle in np.linspace(-np.pi, np.pi, _STARTS, endpoint=False):

@@ -112,8 +112,16 @@ def motion_components(
     average = (total / count).astype(np.float32)
     values, masks = sample.components()
     scores = np.full((n_frames, len(masks)), np.nan, dtype=np.float32)
+    block: list[NDArray[np.float32]] = []
+    number = first
     for number, difference in _differences(frames(), first):
-        scores[number] = masks @ (difference - average).ravel()
+        block.append((difference - average).ravel())
+        # many at once: the masks are read from memory once for all of them
+        if len(block) == _BLOCK:
+            scores[number - len(block) + 1 : number + 1] = np.stack(block) @ masks.T
+            block = []
+    if block:
+        scores[number - len(block) + 1 : number + 1] = np.stack(block) @ masks.T
     return Motion(energy, scores, masks.reshape(-1, *average.shape), average, values)
 
 

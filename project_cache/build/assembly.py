@@ -206,7 +206,7 @@ def write(
     BuildError
         A component cannot be made, though its inputs are there; or pynwb refuses what was made.
     """
-    import pynwb
+    from project_cache.build import streaming
 
     left = {*leave_out, *(RAW["copy"] - RAW[raw])}
     try:
@@ -217,15 +217,10 @@ def write(
             data_collection=_SAID[raw].format(folder=folder) if graph["is_ephys"] else None,
             recipe=recipe,
         )
-        if raw != "omit":
-            from project_cache.build.streaming import streamed
-
-            streamed(file)
         _give_ids(file, recipe)
         with translated(path), warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="hdmf|pynwb")
-            with pynwb.NWBHDF5IO(str(path), "w") as io:
-                io.write(file)
+            streaming.write(file, path, compression=graph["options"].compression)
     except ProjectCacheError:
         raise
     except Exception as error:

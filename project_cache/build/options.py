@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["Options"]
 
@@ -31,6 +31,8 @@ class Options:
     constant_lag : bool
         Whether a stimulus file whose photodiode cannot be used gets display times at a constant lag from its
         vsyncs, rather than none.
+    compression : {'gzip', None}
+        How the series of a built file are compressed; without, writing is as fast as the disk.
     video_features : bool
         Whether a build computes pupil, gaze and face motion from the pixels of videos for which there are no files of
         features. That takes many minutes for an hour of video; a component that is asked for by its name is computed
@@ -47,5 +49,6 @@ class Options:
     lfp_rate: float = 1250.0
     waveforms: bool = True
     constant_lag: bool = True
+    compression: Literal["gzip"] | None = "gzip"
     video_features: bool = False
     given: Mapping[str, Any] = field(default_factory=dict)

@@ -1,18 +1,22 @@
-"""The optogenetic columns of the trials table: where light went in a trial, with what power, from which laser.
+"""Light in the trials of the task: when it was on, where it went, and what it was.
 
-Two forms of the task's file: until 2024-03-29 a trial has a galvo voltage, which is looked up among the session's
-calibrated locations; since then it has a row of ``optoParams``, which may name several locations, or several
-lasers. A trial with several becomes as many rows, which share all else.
+The script's file says it in one of two ways. Older files have one list of places, each with the voltages that turn
+the mirrors (galvos) to it, and for each trial the voltages that were used. Newer ones (since 2024-03) have a table of
+kinds of stimulation, ``optoParams``, and name one of its rows in each trial. A trial whose light went to several
+places, or came from several sources, has a row for each.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from project_cache.build.clock.lasers import durations, onset_frames
 from project_cache.errors import MissingDataError
 
 if TYPE_CHECKING:
@@ -20,223 +24,254 @@ if TYPE_CHECKING:
 
 __all__ = ["DESCRIPTIONS", "has_light", "light", "matching_voltage", "power_of", "wavelength_of"]
 
+Floats = npt.NDArray[np.float64]
+
 DESCRIPTIONS = {
-    "opto_start_time": "onset of optogenetic stimulation (s)",
-    "opto_stop_time": "offset of optogenetic stimulation (s)",
-    "opto_duration": "nominal duration of optogenetic stimulation (s)",
-    "opto_label": "the name of the stimulated location, or of the set of parameters",
-    "opto_location_bregma_x": "where light was aimed, from bregma: to the right (mm)",
-    "opto_location_bregma_y": "where light was aimed, from bregma: to the front (mm)",
-    "opto_power": "power of the light, by the laser's calibration (mW)",
+    "opto_start_time": "onset of optogenetic stimulation (s), NaN on trials without",
+    "opto_stop_time": "offset of optogenetic stimulation (s), NaN on trials without",
+    "opto_duration": "duration of optogenetic stimulation that was asked for, without ramps (s)",
+    "opto_label": "name of the place that light was sent to; empty on trials without",
+    "opto_location_bregma_x": "where light was sent, from bregma: to the right (mm)",
+    "opto_location_bregma_y": "where light was sent, from bregma: to the front (mm)",
+    "opto_power": "power of the light, by the calibration of its source (mW)",
     "opto_wavelength": "wavelength of the light (nm)",
-    "opto_stim_name": "the waveform: `square`, or `sine`",
-    "is_single_opto_location": "light went to one location; of a trial with several, each has a row of its own",
+    "opto_stim_name": "waveform of the light: `square`, or `sine`; empty on trials without",
+    "is_single_opto_location": "light was sent to one place only; a trial with several has a row for each",
 }
 
-#: LEDs by the name of their channel, nm
-_LED_WAVELENGTHS = {"led_1": 470.0, "led_2": 470.0}
+#: voltages that are less apart than this turn a mirror to the same place, V
+_SAME_VOLTAGE = 1e-4
+_LED_NM = 470.0
+_NO_LIGHT = "no opto"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A place that light was sent to, in mm from bregma, NaN where that is not known."""
+
+    label: str
+    x: float = np.nan
+    y: float = np.nan
 
 
 def has_light(task: StimulusFile) -> bool:
-    """Return whether light was used in any completed trial."""
-    return _saved(task, "trialOptoOnsetFrame") and bool(
-        np.isfinite(_scalars(task, "trialOptoOnsetFrame")).any()
-    )
+    """Return whether light was asked for in any completed trial of a task file."""
+    try:
+        return bool(np.isfinite(onset_frames(task)).any())
+    except MissingDataError:
+        return False  # written before there was light, or with empty lists
 
 
-def light(
-    task: StimulusFile, onset: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]
-) -> pd.DataFrame:
-    """Return what light each trial had.
+def light(task: StimulusFile, onset: Floats, offset: Floats) -> pd.DataFrame:
+    """Return what light there was in each trial of a task file.
 
     Parameters
     ----------
     task : StimulusFile
-        A DynamicRouting1 file for which `has_light` is true.
-    onset, offset : array
-        When light came on and went off in each trial (s), NaN where it did not, shape (n_trials,).
+        A DynamicRouting1 file that has light.
+    onset, offset : array, shape (n_trials,)
+        When light was on (s), NaN for trials without.
 
     Returns
     -------
     pandas.DataFrame
-        The columns of `DESCRIPTIONS`, and ``trial``, the number of the trial; a trial with several locations
-        has several rows.
+        One row a trial; where light went to several places, one for each. The columns are ``trial``, its index in
+        the file, and those of `DESCRIPTIONS`.
     """
-    lit = np.isfinite(_scalars(task, "trialOptoOnsetFrame"))
-    modern = isinstance(task.get("optoParams"), dict)
+    lit = np.isfinite(onset_frames(task))
+    nominal = durations(task)[0]
     rows: list[dict[str, Any]] = []
     for trial in range(task.n_trials):
-        common = {"trial": trial, "opto_start_time": onset[trial], "opto_stop_time": offset[trial]}
+        dark = {"trial": trial, "opto_label": "", "opto_stim_name": "", "is_single_opto_location": False}
         if not lit[trial]:
-            rows.append({**common, **_DARK})
+            rows.append(dark)
             continue
-        parts = _modern(task, trial) if modern else _legacy(task, trial)
-        waves = _waveforms(task, trial)
-        n = max(len(values) for values in (*parts.values(), *waves.values()))
-        columns = {name: _repeated(values, n) for name, values in {**parts, **waves}.items()}
-        for row in range(n):
-            values = {name: column[row] for name, column in columns.items()}
-            rows.append({**common, **values, "is_single_opto_location": n == 1})
+        kind = _kind(task, trial)
+        places = _listed_places(task, trial) if kind is None else _places_of_kind(task, trial, kind)
+        sources, volts = _sources(task, trial), _flat(_of_trial(task, "trialOptoVoltage", trial))
+        asked = [] if kind is None else _flat(_parameter(task, "power", kind))
+        n = max(len(places), len(sources))
+        at = {
+            "places": _spread(places, n, _Place("")),
+            "sources": _spread(sources, n, ""),
+            "volts": _spread(volts, n, np.nan),
+            "asked": _spread(asked, n, np.nan),
+        }
+        for place, source, volt, power in zip(*at.values(), strict=True):
+            calibrated = power_of(task, _number(volt))
+            rows.append(
+                {
+                    "trial": trial,
+                    "opto_start_time": onset[trial],
+                    "opto_stop_time": offset[trial],
+                    "opto_duration": nominal[trial],
+                    "opto_label": place.label,
+                    "opto_location_bregma_x": place.x,
+                    "opto_location_bregma_y": place.y,
+                    "opto_power": calibrated if np.isfinite(calibrated) else _number(power),
+                    "opto_wavelength": wavelength_of(source),
+                    "opto_stim_name": "sine" if _frequency(task, trial, kind) > 0 else "square",
+                    "is_single_opto_location": n == 1,
+                }
+            )
     return pd.DataFrame(rows, columns=["trial", *DESCRIPTIONS])
 
 
-def _saved(task: StimulusFile, name: str) -> bool:
-    """Whether the file has a value for each trial: without light the script saves an empty list, or nothing."""
-    return name in task and 0 < task.n_trials <= len(task[name])
-
-
-_DARK: dict[str, Any] = {
-    "opto_duration": np.nan,
-    "opto_label": "",
-    "opto_location_bregma_x": np.nan,
-    "opto_location_bregma_y": np.nan,
-    "opto_power": np.nan,
-    "opto_wavelength": np.nan,
-    "opto_stim_name": "",
-    "is_single_opto_location": False,
-}
-
-
-def _repeated(values: list[Any], n: int) -> list[Any]:
-    """One value for each of n locations: the last that is given holds for all that follow."""
-    return [*values, *([values[-1]] * (n - len(values)))]
-
-
-def _modern(task: StimulusFile, trial: int) -> dict[str, list[Any]]:
-    parameters: dict[str, Any] = task["optoParams"]
-    label = str(task.trial("trialOptoLabel")[trial]) if _saved(task, "trialOptoLabel") else ""
-    labels = [str(text) for text in parameters.get("label", [])]
-    index = _scalars(task, "trialOptoParamsIndex")[trial] if _saved(task, "trialOptoParamsIndex") else np.nan
-    if np.isfinite(index):
-        row = int(index)
-    elif label in labels:
-        row = labels.index(label)
-    else:
-        row = -1
-    given = {
-        name: _cell(parameters.get(name), row)
-        for name in ("bregmaX", "bregmaY", "bregma offset X", "bregma offset Y", "power")
-    }
-    devices = parameters.get("device", [])
-    if _saved(task, "trialOptoDevice"):
-        used = task.trial("trialOptoDevice")[trial]
-    else:
-        used = devices[row] if 0 <= row < len(devices) else ""
-    return {
-        "opto_label": [label or (labels[row] if 0 <= row < len(labels) else "")],
-        "opto_location_bregma_x": _moved(given["bregmaX"], given["bregma offset X"]),
-        "opto_location_bregma_y": _moved(given["bregmaY"], given["bregma offset Y"]),
-        "opto_power": given["power"],
-        "opto_wavelength": [wavelength_of(device) for device in _names(used)],
-    }
-
-
-def _legacy(task: StimulusFile, trial: int) -> dict[str, list[Any]]:
-    # several devices have a pair of voltages each, which some versions of the script saved in a row
-    galvo = np.asarray(task.trial("trialGalvoVoltage")[trial], np.float64).reshape(-1, 2)
-    known = np.asarray(task.get("galvoVoltage", np.zeros((0, 2))), np.float64).reshape(-1, 2)
-    places = np.asarray(task.get("optoBregma", np.zeros((0, 2))), np.float64).reshape(-1, 2)
-    found = [matching_voltage(known, pair) for pair in galvo]
-    names = _place_names(task)
-    voltages = np.atleast_1d(np.asarray(task.trial("trialOptoVoltage")[trial], np.float64))
-    device = task.get("optoDevName", "")
-    return {
-        "opto_label": [names[i] if i is not None and i < len(names) else "" for i in found],
-        "opto_location_bregma_x": [
-            places[i, 0] if i is not None and i < len(places) else np.nan for i in found
-        ],
-        "opto_location_bregma_y": [
-            places[i, 1] if i is not None and i < len(places) else np.nan for i in found
-        ],
-        "opto_power": [power_of(task, voltage) for voltage in voltages],
-        "opto_wavelength": [wavelength_of(name) for name in _names(device)],
-    }
-
-
-def _waveforms(task: StimulusFile, trial: int) -> dict[str, list[Any]]:
-    durations = np.atleast_1d(np.asarray(task.trial("trialOptoDur")[trial], np.float64))
-    if _saved(task, "trialOptoSinFreq"):
-        frequencies = np.atleast_1d(np.asarray(task.trial("trialOptoSinFreq")[trial], np.float64))
-    else:
-        frequencies = np.atleast_1d(np.asarray(task.get("optoSinFreq", 0.0), np.float64))
-    return {
-        "opto_duration": durations.tolist(),
-        "opto_stim_name": ["sine" if frequency > 0 else "square" for frequency in frequencies],
-    }
-
-
-def _scalars(task: StimulusFile, name: str) -> npt.NDArray[np.float64]:
-    """One number for each trial, where older or newer versions may have saved an array of one."""
-    return np.array(
-        [np.asarray(v, np.float64).reshape(-1)[0] if np.size(v) else np.nan for v in task.trial(name)]
-    )
-
-
-def _cell(values: Any, row: int) -> list[float]:
-    """A row's numbers: one for each location or device; NaN if the table has no such row or column."""
-    if values is None or not 0 <= row < len(values):
-        return [np.nan]
-    try:
-        numbers = np.asarray(values[row], np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        return [np.nan]
-    # rows are filled up to the longest with NaN in some versions
-    known = numbers[np.isfinite(numbers)]
-    return known.tolist() if len(known) else [np.nan]
-
-
-def _moved(places: list[float], offsets: list[float]) -> list[Any]:
-    """Places plus their offsets, where offsets were set."""
-    moves = np.nan_to_num(offsets)
-    if len(moves) not in (1, len(places)):
-        moves = np.zeros(1)
-    moved: list[Any] = (np.asarray(places) + moves).tolist()
-    return moved
-
-
-def _names(devices: Any) -> list[str]:
-    """The devices of a trial: a name, a list of names, or the repr of one."""
-    if isinstance(devices, (list, tuple)):
-        return [str(name) for name in devices] or [""]
-    return [name.strip(" '\"") for name in str(devices).strip("[]").split(",")]
-
-
-def _place_names(task: StimulusFile) -> list[str]:
-    regions = task.get("optoRegions", [])
-    if not len(regions) and isinstance(task.get("optoLocs"), dict):
-        regions = task["optoLocs"].get("label", [])
-    return [str(name) for name in regions]
-
-
-def matching_voltage(known: npt.NDArray[np.float64], pair: npt.NDArray[np.float64]) -> int | None:
-    """Return which of the calibrated galvo voltages, shape (k, 2), a pair is; None if it is none of them."""
-    if not len(known) or not np.isfinite(pair).all():
-        return None
-    distance = np.abs(known - pair).max(axis=1)
-    nearest = int(np.argmin(distance))
-    return nearest if distance[nearest] < 1e-6 else None
-
-
-def power_of(stimulus: StimulusFile, voltage: float) -> float:
-    """Return the power (mW) that a laser has at a voltage, by the calibration in the file; NaN without one."""
-    calibration = stimulus.get("optoPowerCalibrationData")
-    if not isinstance(calibration, dict) or "poly coefficients" not in calibration:
-        return float("nan")
-    try:
-        return float(np.polyval(np.asarray(calibration["poly coefficients"], np.float64), voltage))
-    except (TypeError, ValueError):
-        raise MissingDataError(f"The laser's calibration in {stimulus.path} is not a polynomial.") from None
-
-
-def wavelength_of(device: str) -> float:
-    """Return the wavelength (nm) of a light source by its name; NaN where the name does not say.
+def matching_voltage(known: Floats, pair: Floats) -> int | None:
+    """Return which row of `known`, shape (k, 2), is the pair of galvo voltages (V); None if none is.
 
     Examples
     --------
-    >>> wavelength_of("laser_488"), wavelength_of("led_1")
-    (488.0, 470.0)
+    >>> matching_voltage(np.array([[0.5, -0.5], [1.0, 1.0]]), np.array([1.0, 1.0]))
+    1
     """
-    if device in _LED_WAVELENGTHS:
-        return _LED_WAVELENGTHS[device]
-    number = device.rpartition("_")[2]
-    return float(number) if number.isdecimal() and 300 < int(number) < 1100 else float("nan")
+    if not len(known) or len(pair) != 2 or not np.isfinite(pair).all():
+        return None
+    apart = np.abs(known - pair).max(axis=1)
+    apart[np.isnan(apart)] = np.inf
+    nearest = int(apart.argmin())
+    return nearest if apart[nearest] < _SAME_VOLTAGE else None
+
+
+def power_of(stimulus: StimulusFile, voltage: float) -> float:
+    """Return the power (mW) of light at a voltage (V), by the calibration in the file; NaN without one."""
+    calibration = stimulus.get("optoPowerCalibrationData")
+    if not isinstance(calibration, dict):
+        return float("nan")
+    coefficients = [_number(value) for value in _flat(calibration.get("poly coefficients"))]
+    return float(np.polyval(coefficients, voltage)) if coefficients else float("nan")
+
+
+def wavelength_of(device: str) -> float:
+    """Return the wavelength (nm) of a light source by its name; NaN where it does not say.
+
+    Examples
+    --------
+    >>> wavelength_of("laser_633"), wavelength_of("led_1")
+    (633.0, 470.0)
+    """
+    if device in ("led_1", "led_2"):
+        return _LED_NM
+    named = re.search(r"_(\d+)", device)
+    return float(named.group(1)) if named else float("nan")
+
+
+# older files ----------------------------------------------------------------------------------
+
+
+def _listed_places(task: StimulusFile, trial: int) -> list[_Place]:
+    """The places of a trial: those in the file's list whose voltages it has."""
+    listed = _list_of_places(task)
+    label = _label(task, trial)
+    by_label = next((place for place in listed if place.label == label), _Place(label))
+    known = _pairs(task.get("galvoVoltage"))
+    used = _pairs(_of_trial(task, "trialGalvoVoltage", trial))
+    rows = [matching_voltage(known, pair) for pair in used if np.isfinite(pair).all()]
+    # without mirrors, and where they were turned to a place that is not listed, only the label is left
+    return [listed[row] if row is not None and row < len(listed) else by_label for row in rows] or [by_label]
+
+
+def _list_of_places(task: StimulusFile) -> list[_Place]:
+    places = task.get("optoLocs")
+    if isinstance(places, dict) and {"X", "Y"} <= set(places):
+        names, x, y = (_flat(places.get(key)) for key in ("label", "X", "Y"))
+    else:
+        names, bregma = _flat(task.get("optoRegions")), _pairs(task.get("optoBregma"))
+        x, y = bregma[:, 0].tolist(), bregma[:, 1].tolist()
+    return [
+        _Place(str(names[i]) if i < len(names) else "", *(_number(v[i]) if i < len(v) else np.nan for v in (x, y)))
+        for i in range(max(len(names), len(x)))
+    ]  # fmt: skip
+
+
+def _pairs(value: Any) -> Floats:
+    """Pairs of numbers, shape (k, 2); some files have them flat."""
+    numbers = np.array([_number(each) for each in _flat(value)], np.float64)
+    return numbers[: len(numbers) // 2 * 2].reshape(-1, 2)
+
+
+# newer files ----------------------------------------------------------------------------------
+
+
+def _kind(task: StimulusFile, trial: int) -> int | None:
+    """The row of ``optoParams`` that a trial used; None if the file has no such table."""
+    table = task.get("optoParams")
+    if not isinstance(table, dict) or not table:
+        return None
+    labels = [str(label) for label in table.get("label", [])]
+    if labels.count(_label(task, trial)) == 1:
+        return labels.index(_label(task, trial))
+    index = _number(_of_trial(task, "trialOptoParamsIndex", trial))
+    return int(index) if np.isfinite(index) else None
+
+
+def _places_of_kind(task: StimulusFile, trial: int, kind: int) -> list[_Place]:
+    """The places of a row of ``optoParams``: each has an offset of its own, from where bregma was taken to be."""
+    axes = []
+    for axis in "XY":
+        at = [_number(value) for value in _flat(_parameter(task, f"bregma{axis}", kind))]
+        moved = [_number(value) for value in _flat(_parameter(task, f"bregma offset {axis}", kind))]
+        axes.append(np.array(at) + np.nan_to_num(np.array(_spread(moved, len(at), 0.0), np.float64)))
+    n = max(len(axis) for axis in axes)
+    label = _label(task, trial) or str(_parameter(task, "label", kind) or "")
+    places = [
+        _Place(label, x, y) for x, y in zip(*(_spread(a.tolist(), n, np.nan) for a in axes), strict=True)
+    ]
+    # rows with fewer places than others are filled up with NaN
+    return [place for place in places if np.isfinite([place.x, place.y]).any()] or [_Place(label)]
+
+
+def _parameter(task: StimulusFile, name: str, kind: int) -> Any:
+    values = task["optoParams"].get(name)
+    return values[kind] if isinstance(values, list | np.ndarray) and 0 <= kind < len(values) else None
+
+
+# both -----------------------------------------------------------------------------------------
+
+
+def _label(task: StimulusFile, trial: int) -> str:
+    label = _of_trial(task, "trialOptoLabel", trial)
+    return label if isinstance(label, str) and label != _NO_LIGHT else ""
+
+
+def _sources(task: StimulusFile, trial: int) -> list[str]:
+    """The names of the light sources of a trial."""
+    general = task.get("optoDevName", task.get("optoDev"))
+    names = _of_trial(task, "trialOptoDevice", trial)
+    return [name for name in _flat(names or general) if isinstance(name, str) and name]
+
+
+def _frequency(task: StimulusFile, trial: int, kind: int | None) -> float:
+    """The frequency of a trial's sine (Hz); 0 if the light was constant."""
+    found = [*_flat(_of_trial(task, "trialOptoSinFreq", trial))]
+    if "trialOptoSinFreq" not in task:
+        found = _flat(task.get("optoSinFreq") if kind is None else _parameter(task, "frequency", kind))
+    return float(np.nan_to_num([_number(value) for value in found]).max(initial=0.0))
+
+
+def _of_trial(task: StimulusFile, name: str, trial: int) -> Any:
+    """The value of a trial; None where the file has none."""
+    return task.trial(name)[trial] if name in task else None
+
+
+def _spread(values: list[Any], n: int, unknown: Any) -> list[Any]:
+    """Values for n places: one for each, one for all, or one for each source, whose places lie together."""
+    if values and n % len(values) == 0:
+        return [value for value in values for _ in range(n // len(values))]
+    return [unknown] * n
+
+
+def _flat(value: Any) -> list[Any]:
+    """What a cell holds, which may be one value, an array or lists in lists."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [each for item in value for each in _flat(item)]
+    return [] if value is None else [value]
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")

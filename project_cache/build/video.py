@@ -42,33 +42,46 @@ def frames(path: AnyPath) -> Iterator[NDArray[np.uint8]]:
     MissingObjectError, CorruptObjectError
         There is no such file, or it is not a video that can be read.
     """
-    yield from _decoded(path, only_key_frames=False)
+    with _opened(path) as (container, failure):
+        try:
+            stream = container.streams.video[0]
+            # several threads: a frame is given out when it is its turn, so the result is the same
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                yield frame.to_ndarray(format="gray")
+        except (failure, IndexError) as error:
+            raise _damaged(path, error) from error
 
 
 def sample(path: AnyPath, number: int) -> list[NDArray[np.uint8]]:
-    """Return some frames from all of a video, in order: of those that are whole by themselves, evenly spread.
+    """Return some frames from all of a video, in order, without decoding what is between them.
 
     Parameters
     ----------
     path : Path or RemotePath
         The video.
     number : int
-        At least as many are returned, and less than twice as many, if there are so many.
+        How many; fewer where the video has fewer frames that are whole by themselves.
 
     Raises
     ------
     ComponentUnavailable, MissingObjectError, CorruptObjectError
         As of :func:`frames`.
     """
-    chosen: list[NDArray[np.uint8]] = []
-    # how many there will be is not known: once there are twice as many as needed every second one is let go
-    step = 1
-    for place, frame in enumerate(_decoded(path, only_key_frames=True)):
-        if place % step == 0:
-            chosen.append(frame)
-            if len(chosen) == 2 * number:
-                chosen, step = chosen[::2], 2 * step
-    return chosen
+    chosen: dict[int, NDArray[np.uint8]] = {}
+    with _opened(path) as (container, failure):
+        try:
+            stream = container.streams.video[0]
+            lasting = stream.duration or 0
+            for place in range(number):
+                container.seek(int(lasting * (place + 0.5) / number), stream=stream)
+                # the frame before the place asked for that needs no other
+                frame = next(container.decode(stream), None)
+                if frame is not None and frame.pts is not None:
+                    chosen.setdefault(frame.pts, frame.to_ndarray(format="gray"))
+        except (failure, IndexError) as error:
+            raise _damaged(path, error) from error
+    return [chosen[time] for time in sorted(chosen)]
 
 
 def camera_of(raw: RawRecording, label: str) -> Camera:
@@ -113,18 +126,8 @@ def times_of(clock: Any, label: str) -> NDArray[np.float64]:
     return np.asarray(times, dtype=np.float64)
 
 
-def _decoded(path: AnyPath, *, only_key_frames: bool) -> Iterator[NDArray[np.uint8]]:
-    with _opened(path) as (container, failure):
-        try:
-            stream = container.streams.video[0]
-            # several threads: a frame is given out when it is its turn, so the result is the same
-            stream.thread_type = "AUTO"
-            if only_key_frames:
-                stream.codec_context.skip_frame = "NONKEY"
-            for frame in container.decode(stream):
-                yield frame.to_ndarray(format="gray")
-        except (failure, IndexError) as error:
-            raise CorruptObjectError(f"{path} cannot be read as a video ({error}). Copy it again.") from error
+def _damaged(path: AnyPath, error: Exception) -> CorruptObjectError:
+    return CorruptObjectError(f"{path} cannot be read as a video ({error}). Copy it again.")
 
 
 @contextmanager
@@ -142,9 +145,7 @@ def _opened(path: AnyPath) -> Iterator[tuple[Any, type[Exception]]]:
             try:
                 container = av.open(file)
             except failure as error:
-                raise CorruptObjectError(
-                    f"{path} cannot be read as a video ({error}). Copy it again."
-                ) from error
+                raise _damaged(path, error) from error
             with container:
                 yield container, failure
     except FileNotFoundError as error:

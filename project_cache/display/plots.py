@@ -57,7 +57,7 @@ def raster_plot(
     DependencyError
         matplotlib is not installed.
     """
-    axes, figure = _axes(ax, figsize)
+    axes, figure = figure_axes(ax, figsize)
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection
 
@@ -120,7 +120,7 @@ def plot_spike_counts(
             f"plot_spike_counts draws an array of bins by units, with one time for each bin; this one has the "
             f"shape {values.shape}, and there are {len(times)} times. Take a mean over the presentations first."
         )
-    axes, figure = _axes(ax, (12, 12))
+    axes, figure = figure_axes(ax, (12, 12))
     image = axes.imshow(values.T, interpolation="none", aspect="auto")
     bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
     bar.ax.set_ylabel(cbar_label, fontsize=_LABEL)
@@ -162,7 +162,7 @@ def plot_mean_waveforms(
     -----
     The values are drawn as they are: the published files hold microvolts.
     """
-    axes, figure = _axes(ax, (10, 10))
+    axes, figure = figure_axes(ax, (10, 10))
     for unit in unit_ids:
         waveform = mean_waveforms[unit].sel(channel_id=peak_channels[unit])
         axes.plot(waveform["time"].to_numpy(), waveform.to_numpy(), label=str(unit))
@@ -175,7 +175,7 @@ def plot_mean_waveforms(
     return figure
 
 
-def _axes(given: Axes | None, size: tuple[float, float]) -> tuple[Axes, Figure]:
+def figure_axes(given: Axes | None, size: tuple[float, float]) -> tuple[Axes, Figure]:
     """Return the axes to draw on and their figure: those given, or new ones of pyplot's."""
     try:
         from matplotlib import pyplot

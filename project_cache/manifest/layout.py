@@ -79,8 +79,11 @@ class TemplateLayout:
             return self.fixed[key]
         template = self.templates.get(key.kind)
         if template is None:
+            of_its_kind = sum(1 for each in self.fixed if each.kind == key.kind)
+            if of_its_kind:
+                raise UnknownObjectError(f"This project has no {key}; it names {of_its_kind} objects of that kind.")
             raise UnknownObjectError(
-                f"This project has no objects of the kind {key.kind!r}; it has {', '.join(sorted(self.templates))}."
+                f"This project has no objects of the kind {key.kind!r}; it has {', '.join(sorted(self.kinds()))}."
             )
         return _filled(template, key, re.compile(r"\{(\d)\}"), _numbered)
 

@@ -12,6 +12,7 @@ from typing import Any
 from project_cache.errors import ManifestError
 from project_cache.files import atomic_write, make_folder
 from project_cache.manifest.allen import is_path_manifest, path_layout, path_manifest_of
+from project_cache.manifest.folders import cache_dir
 from project_cache.manifest.keys import Key
 from project_cache.manifest.layout import (
     VISUAL_CODING,
@@ -89,6 +90,8 @@ class Manifest:
         … and the registry of its sessions.
     releases : str or None
         Of a project whose versions AllenSDK's cloud manifests describe: where those are, below the first source.
+    frozen : str or None
+        Of a lock, which names what an analysis used and nothing else: the folder where that lay.
     """
 
     project: str
@@ -104,6 +107,7 @@ class Manifest:
     raw_roots: tuple[str, ...] = ()
     registry: str | None = None
     releases: str | None = None
+    frozen: str | None = None
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -139,6 +143,10 @@ class Manifest:
         except (OSError, UnicodeDecodeError) as error:
             raise ManifestError(f"The manifest {path} cannot be read: {error}.") from error
         manifest = cls._parsed(text, str(path), absolute(folder or path.parent), path=path, trusted=True)
+        if manifest.frozen is not None and folder is None and isinstance(manifest.layout, TemplateLayout):
+            # a lock lies beside an analysis; what it names belongs with the project's other objects
+            layout = dataclasses.replace(manifest.layout, base=cache_dir() / manifest.project)
+            manifest = dataclasses.replace(manifest, layout=layout)
         if version is not None and manifest.version != version:
             raise ManifestError(
                 f"The manifest {path} is of version {manifest.version}, and version={version!r} was asked for. "
@@ -216,6 +224,13 @@ class Manifest:
         assert self.path is not None  # noqa: S101 - a path manifest always has one
         return self.path.parent
 
+    def lay_in(self) -> list[Path]:
+        """Return the folder where a lock's objects lay, if it is there on this machine and is not the cache folder."""
+        if not self.frozen or self.path is None:
+            return []
+        folder = absolute(self.path.parent / self.frozen)
+        return [folder] if folder.is_dir() and folder != self.folder else []
+
     def locate(self, key: Key) -> Path:
         """Return where an object lies, or would."""
         return self.layout.locate(key)
@@ -276,6 +291,8 @@ class Manifest:
             ]
         if self.releases:
             data["releases"] = self.releases
+        if self.frozen is not None:
+            data["frozen"] = self.frozen
         entries = list(self.objects)
         if parquet:
             listed = path.with_name(f"{path.stem}.objects.parquet")
@@ -343,6 +360,7 @@ def _own(data: object, origin: str, folder: Path, *, path: Path | None, trusted:
         raw_roots=tuple(_raw(data, "roots", (), path)),
         registry=next(iter(_raw(data, "registry", None, path)), None),
         releases=data.get("releases"),
+        frozen=data.get("frozen"),
     )
 
 

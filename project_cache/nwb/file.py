@@ -129,8 +129,16 @@ class NWBReader:
     ) -> None:
         """Prepare for rows of a data set to be read: nothing to do for a local file."""
 
-    def expect(self, group: h5py.Group) -> None:
-        """Prepare for all of a group to be read but what is large in it: nothing to do for a local file."""
+    def expect(self, handle: h5py.File, *paths: str) -> None:
+        """Prepare for all of some groups to be read but what is large in them: nothing to do for a local file.
+
+        Parameters
+        ----------
+        handle : h5py.File
+            The open file.
+        *paths : str
+            The groups, if they are there; ``"intervals/*"`` for those that are in one.
+        """
 
     def require_open(self) -> None:
         """Refuse, after :meth:`close`."""

@@ -10,9 +10,9 @@ import h5py
 from h5py import h5l
 
 from project_cache.errors import CorruptObjectError, MissingDataError, NWBError
-from project_cache.nwb.arrays import as_text, path_of
+from project_cache.nwb.arrays import as_text, check, path_of
 
-__all__ = ["find", "find_dataset", "find_group", "kind_of", "members", "need_dataset", "need_group"]
+__all__ = ["find", "find_dataset", "find_group", "kind_of", "members", "need_dataset", "need_group", "require_whole"]
 
 Node: TypeAlias = "h5py.Group | h5py.Dataset"
 #: a chain of soft links longer than this goes round in a circle
@@ -112,3 +112,27 @@ def members(group: h5py.Group) -> Iterator[tuple[str, Node]]:
 def kind_of(node: Node) -> str | None:
     """Return a node's neurodata type, such as ``TimeIntervals``."""
     return as_text(node.attrs.get("neurodata_type"))
+
+
+def require_whole(handle: h5py.File) -> None:
+    """Refuse a file of which something lies in another file: for readers that would follow it there.
+
+    Raises
+    ------
+    NWBError
+        It has a link into another file, or a data set whose bytes are in one.
+    """
+
+    def look(name: bytes, info: h5l.LinkInfo) -> None:
+        if info.type not in (h5l.TYPE_HARD, h5l.TYPE_SOFT):
+            raise NWBError(
+                f"{handle.filename}:/{name.decode()} is a link into another file. Other files are not followed: "
+                f"copy them into one with `h5repack`."
+            )
+
+    def look_into(name: str, node: Node) -> None:
+        if isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
+            check(node)
+
+    handle.id.links.visit(look, info=True)
+    handle.visititems(look_into)

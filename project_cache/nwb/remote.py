@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from project_cache.errors import NotNWBError
 from project_cache.nwb.arrays import check, read
 from project_cache.nwb.file import SIGNATURE, NWBReader, _version, reading
-from project_cache.transfer.remote import BLOCK, RemoteBytes, RemoteFile
+from project_cache.nwb.links import find_group, members, require_whole
+from project_cache.transfer.remote import RemoteBytes, RemoteFile
 
 if TYPE_CHECKING:
     from project_cache.nwb.skeleton import Skeleton
@@ -26,7 +28,21 @@ STEP = 48 << 20
 #: data sets of a group up to this size are fetched together
 SMALL = 8 << 20
 
+#: a text of variable length, as HDF5 writes it down: how long it is, and which heap it is in (and where in that)
+_TEXT = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
+#: the least that a heap takes
+_HEAP = 4096
+
 Range = tuple[int, int]
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what is still open when Python ends: HDF5 would ask Python for more when there is no Python any longer."""
+    for file in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+        with contextlib.suppress(Exception):
+            if file.get_access_plist().get_driver() == h5py.h5fd.fileobj_driver:
+                h5py.File(file).close()
 
 
 class Location(str):
@@ -110,14 +126,29 @@ class RemoteNWBReader(NWBReader):
         return self.remote.read_at(start, stop)
 
     def handle(self) -> h5py.File:
-        """Return the file, opened to read: the caller closes it."""
+        """Return the file, opened to read, which is whole in itself: the caller closes it.
+
+        Raises
+        ------
+        NWBError
+            Something of it lies in another file. HDF5 would look for that on this machine.
+        """
+        file = self._opened()
+        try:
+            require_whole(file)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _opened(self) -> h5py.File:
         return h5py.File(RemoteFile(self._read_at, self.remote.size), "r")
 
     @contextlib.contextmanager
     def open(self) -> Iterator[h5py.File]:
         """Yield the open file; it is closed when the block ends."""
         self.require_open()
-        with reading(self.path), self.handle() as handle:
+        with reading(self.path), self._opened() as handle:
             yield handle
 
     def read_into(self, offset: int, into: memoryview) -> None:
@@ -142,15 +173,33 @@ class RemoteNWBReader(NWBReader):
         """Fetch what rows of a data set are made of, before HDF5 asks for one piece after the other."""
         self._fetch(_places(dataset, start, stop, columns))
 
-    def expect(self, group: h5py.Group) -> None:
-        """Fetch all that is in a group and is not large: it is about to be read, thing by thing."""
-        wanted: list[Range] = []
-        for name in group:
-            if group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD:
-                node = group[name]
-                if isinstance(node, h5py.Dataset) and 0 < node.id.get_storage_size() <= SMALL:
-                    wanted += _places(node, 0, (node.shape or (0,))[0] if node.shape else 0, None)
-        self._fetch(wanted)
+    def expect(self, handle: h5py.File, *paths: str) -> None:
+        """Fetch all that is in some groups and is not large: it is about to be read, thing by thing."""
+        found: list[h5py.Dataset] = []
+        for path in paths:
+            group = find_group(handle, path.removesuffix("/*"))
+            within = [] if group is None else [group]
+            if group is not None and path.endswith("/*"):
+                within = [node for _, node in members(group) if isinstance(node, h5py.Group)]
+            found += [
+                node
+                for each in within
+                for _, node in members(each)
+                if isinstance(node, h5py.Dataset) and 0 < node.id.get_storage_size() <= SMALL
+            ]
+        self._fetch([place for each in found for place in _places(each, 0, (each.shape or (0,))[0])])
+        # the texts themselves are elsewhere: what was just fetched says where
+        self._fetch([place for each in found for place in self._texts(each)])
+
+    def _texts(self, dataset: h5py.Dataset) -> list[Range]:
+        """Return where in the file the texts of a data set are, as far as that is easily told."""
+        if h5py.check_string_dtype(dataset.dtype) is None or dataset.id.get_type().get_size() != _TEXT.itemsize:
+            return []
+        places = _places(dataset, 0, (dataset.shape or (0,))[0])
+        if dataset.chunks is not None or not places or not dataset.dtype.hasobject:
+            return []
+        said = np.frombuffer(self._read_at(*places[0]), _TEXT)
+        return [(at, at + _HEAP) for at in np.unique(said["heap"][said["length"] > 0]).tolist()]
 
     def _fetch(self, ranges: list[Range]) -> None:
         if self.skeleton is not None:
@@ -163,11 +212,13 @@ def _rows_of(dataset: h5py.Dataset, most: int) -> int:
     shape = dataset.shape or (1,)
     taken = max(1, dataset.id.get_storage_size()) / max(1, shape[0])
     rows = max(1, math.floor(most / taken))
-    chunk = dataset.chunks[0] if dataset.chunks else 1
-    return max(1, rows // chunk) * chunk
+    chunk: int = dataset.chunks[0] if dataset.chunks else 1
+    return int(max(1, rows // chunk) * chunk)
 
 
-def _places(dataset: h5py.Dataset, start: int, stop: int, columns: tuple[int, int] | None) -> list[Range]:
+def _places(
+    dataset: h5py.Dataset, start: int, stop: int, columns: tuple[int, int] | None = None
+) -> list[Range]:
     """Return where in the file the bytes of rows are."""
     shape, chunks = dataset.shape or (), dataset.chunks
     if not shape or stop <= start or dataset.external or dataset.is_virtual:

@@ -118,16 +118,18 @@ def _skeleton(store: Store, key: Key, digest: str, source: Streams) -> Skeleton 
     ]
     for place in places:
         with contextlib.suppress(OSError, ContentError):
-            found = Skeleton.from_bytes(place.read_bytes(), str(place))
-            if found.digest == digest:
-                return found
+            kept = Skeleton.from_bytes(place.read_bytes(), str(place))
+            if kept.digest == digest:
+                return kept
     try:
         contents = _published(store, skeleton_key(key), source)
-        found = None if contents is None else Skeleton.from_bytes(contents, str(skeleton_key(key)))
+        if contents is None:
+            return None
+        found = Skeleton.from_bytes(contents, str(skeleton_key(key)))
     except ProjectCacheError as error:
         _log.warning("%s is read without its skeleton: %s", key, error)
         return None
-    if contents is None or found is None or found.digest != digest:
+    if found.digest != digest:
         return None
     if places:
         _put(places[-1], contents)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import uuid
 from pathlib import Path
 
-from project_cache.files import atomic_write, hidden, make_folder, room_for, translated
+from project_cache.files import atomic_write, folder_bits, hidden, make_folder, room_for, translated
 from project_cache.manifest.layout import absolute
 from project_cache.publishing.destination import Sent, checked_blocks
 
@@ -54,10 +55,13 @@ class FolderDestination:
         path = self.folder / name
         make_folder(path.parent)
         room_for(path.parent, file.stat().st_size)
-        with checked_blocks(file, digest, sent) as blocks, atomic_write(path) as temporary:
-            with temporary.open("xb") as out:
-                while block := blocks.read(_BLOCK):
-                    out.write(block)
+        with (
+            checked_blocks(file, digest, sent) as blocks,
+            atomic_write(path) as temporary,
+            temporary.open("xb", buffering=0) as out,
+        ):
+            while block := blocks.read(_BLOCK):
+                _written(out, block)
 
     def create(self, name: str, data: bytes) -> bool:
         """Put a small file where there is none, in one step; return False where there is one."""
@@ -70,6 +74,9 @@ class FolderDestination:
                     out.write(data)
                     out.flush()
                     os.fsync(out.fileno())
+                with contextlib.suppress(OSError):
+                    # as readable as the folder is
+                    temporary.chmod(folder_bits(path.parent)[0] & 0o666)
                 return _named(temporary, path, data)
         finally:
             with contextlib.suppress(OSError):
@@ -92,6 +99,13 @@ class FolderDestination:
 
     def close(self) -> None:
         """Do nothing: a folder has no connections."""
+
+
+def _written(out: io.FileIO, block: bytes) -> None:
+    """Write all of a block: one call may write less."""
+    rest = memoryview(block)
+    while len(rest):
+        rest = rest[out.write(rest) :]
 
 
 def _named(temporary: Path, path: Path, data: bytes) -> bool:

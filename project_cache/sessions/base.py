@@ -205,7 +205,7 @@ class Session:
                 raise MissingDataError(
                     f"{self.path} has no table {path!r}. It has: {', '.join(self.tables) or 'none'}."
                 )
-            self._reader.expect(group)
+            self._reader.expect(handle, group.name)
             return read_table(group, skip=skip)
 
     @attribute
@@ -233,7 +233,7 @@ class Session:
             if group is None:
                 raise MissingDataError(f"{self.path} has no units.")
             skip = [name for name in column_names(group) if is_ragged(group, name)]
-            self._reader.expect(group)
+            self._reader.expect(handle, "units")
             return read_table(group, skip=skip)
 
     @attribute

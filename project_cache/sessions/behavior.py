@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from project_cache.errors import MissingDataError
+from project_cache.nwb.file import NWBReader
 from project_cache.nwb.links import find_group, need_group
 from project_cache.nwb.series import series_times
 from project_cache.sessions.attributes import attribute

@@ -262,8 +262,8 @@ class DynamicRoutingSession:
 
         found: dict[str, Any] = {}
         for name in (*in_place(place), *more):
-            made = self._components.get(name)
-            if made is not None:
+            if self._components.has(name):
+                made = self._components[name]
                 found |= {each.name: each for each in flattened(made)}
         return Items(found)
 

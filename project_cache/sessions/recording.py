@@ -177,6 +177,7 @@ class EcephysRecording(Session):
     @attribute
     def _all_channels(self) -> pd.DataFrame:
         with self._reader.open() as handle:
+            self._reader.expect(handle, "general/extracellular_ephys/electrodes")
             return read_channels(handle)
 
     @attribute
@@ -187,8 +188,10 @@ class EcephysRecording(Session):
 
     @attribute
     def _unit_rows(self) -> NDArray[np.intp]:
+        channels = self._all_channels
         with self._reader.open() as handle:
-            return choose_units(handle, self._all_channels, self._filters)
+            self._reader.expect(handle, "units")
+            return choose_units(handle, channels, self._filters)
 
     @attribute
     def units(self) -> pd.DataFrame:
@@ -306,6 +309,7 @@ class EcephysRecording(Session):
     def _read_presentations(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, NDArray[Any] | None]]:
         """The presentations, as they are shown, the conditions, and all columns: None for those that are shown."""
         with self._reader.open() as handle:
+            self._reader.expect(handle, "intervals/*")
             columns, conditions = build_presentations(read_presentations(handle))
         columns = mask_invalid(columns, self._invalid_intervals(["stimulus"]))
         shown = {name: values for name, values in columns.items() if name not in DETAILED_PARAMETERS}
@@ -345,6 +349,7 @@ class EcephysRecording(Session):
     def running_speed(self) -> pd.DataFrame:
         """The running speed: start_time, end_time (s), velocity (cm/s)."""
         with self._reader.open() as handle:
+            self._reader.expect(handle, "processing/running/*")
             return read_running_speed(handle)
 
     @attribute

@@ -19,33 +19,17 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, cast
 
 from project_cache.errors import ConfigurationError
-from project_cache.files import hidden, new_hasher, room_for, translated
+from project_cache.files import hidden, room_for, translated
+from project_cache.store.digest import Hasher, RunningDigest, copyable
 from project_cache.store.journal import ABANDONED_S, Extent, Journal
 
 __all__ = ["Extent", "Journal", "Part", "orphans", "owners", "sweep"]
 
-#: a mark is made every so many bytes, or a thousand times in a large object
-MARK_BYTES = 8 << 20
-CHECKPOINT_BYTES = 32 << 20
+CHECKPOINT_BYTES = 128 << 20
 CHECKPOINT_S = 1.0
 _BLOCK = 1 << 20
-
-
-class _Hasher(Protocol):
-    """What hashlib's and blake3's objects have in common."""
-
-    def update(self, data: bytes | memoryview, /) -> object: ...
-
-    def hexdigest(self) -> str: ...
-
-    def copy(self) -> Self: ...
-
-
-def _hasher(algorithm: str) -> _Hasher:
-    return cast(_Hasher, new_hasher(algorithm))
 
 
 class Part:
@@ -81,11 +65,8 @@ class Part:
         self.journal = Journal()
         self.position = 0
         self._journal_path = hidden(final, f"{self.token}.journal")
-        self._hasher = _hasher(algorithm)
+        self._digest = RunningDigest(algorithm)
         self._file: io.FileIO | None = None
-        #: how many bytes from the first on, and their digest
-        self._marks: list[tuple[int, str]] = []
-        self._mark_bytes = MARK_BYTES
         #: what has arrived beyond the position, by its first byte
         self._extents: dict[int, Extent] = {}
         #: those of them that another process has put
@@ -140,15 +121,15 @@ class Part:
             there = os.fstat(self._file.fileno()).st_size
             extents = [extent for extent in journal.extents if extent.end <= there]
             self._file.truncate(min(there, max([journal.front, *(extent.end for extent in extents)])))
-        self._spaced(journal.size)
+        self._digest = RunningDigest(self.algorithm, journal.size)
         self._extents = {extent.start: extent for extent in extents}
         self._inherited = set(self._extents)
         for count, digest in journal.marks:
-            whole = self._hasher.copy()
+            whole = self._digest.copy()
             if not self._read_into([whole], self.position, count) or whole.hexdigest() != digest:
                 break
-            self._hasher, self.position = whole, count
-            self._marks.append((count, digest))
+            self._digest.replace(whole, count, mark=True)
+            self.position = count
         while self.advance():
             pass
         if not self._extents:
@@ -156,10 +137,7 @@ class Part:
                 self._file.truncate(self.position)
         self.checkpoint()
 
-    def _spaced(self, size: int | None) -> None:
-        self._mark_bytes = max(MARK_BYTES, (size or 0) >> 10)
-
-    def _read_into(self, hashers: list[_Hasher], start: int, end: int) -> bool:
+    def _read_into(self, hashers: list[Hasher], start: int, end: int) -> bool:
         """Have bytes of the file hashed; return whether all of them are there."""
         while start < end:
             with self._guard, translated(self.path):
@@ -184,9 +162,8 @@ class Part:
         if size is not None:
             room_for(self.path.parent, size)
         self.position = 0
-        self._hasher = _hasher(self.algorithm)
-        self._marks, self._extents = [], {}
-        self._spaced(size)
+        self._digest = RunningDigest(self.algorithm, size)
+        self._extents = {}
         self.journal = Journal(origin=origin, validator=validator, size=size, algorithm=self.algorithm)
         self.journal.write(self._journal_path)
         with translated(self.path):
@@ -200,16 +177,11 @@ class Part:
     def write(self, data: bytes | memoryview) -> None:
         """Add bytes at :attr:`position`."""
         self.put(self.position, data)
-        self._hasher.update(data)
+        self._digest.update(data)
         self.position += len(data)
-        self._mark()
         self._since_checkpoint += len(data)
         if self._since_checkpoint >= CHECKPOINT_BYTES or time.monotonic() - self._last_sign > CHECKPOINT_S:
             self.checkpoint()
-
-    def _mark(self) -> None:
-        if self.position - (self._marks[-1][0] if self._marks else 0) >= self._mark_bytes:
-            self._marks.append((self.position, self._hasher.hexdigest()))
 
     # In any order ------------------------------------------------------------------------------
 
@@ -253,15 +225,15 @@ class Part:
             extent = self._extents.get(self.position)
         if extent is None or self._file is None:
             return False
-        own, whole = _hasher("blake3"), self._hasher.copy()
+        own, whole = copyable("blake3"), self._digest.copy()
         inherited = extent.start in self._inherited
         good = self._read_into([own, whole] if inherited else [whole], extent.start, extent.end)
         good = good and (not inherited or own.hexdigest() == extent.digest)
         with self._guard:
             del self._extents[extent.start]
         if good:
-            self._hasher, self.position = whole, extent.end
-            self._mark()
+            self._digest.replace(whole, extent.end)
+            self.position = extent.end
         return good
 
     def gaps(self) -> list[tuple[int, int]]:
@@ -290,13 +262,12 @@ class Part:
         """Say in the journal what has arrived; and what of stretches that are still being put."""
         if self._file is None:
             return
-        marks = list(self._marks)
-        if self.position > (marks[-1][0] if marks else 0):
-            marks.append((self.position, self._hasher.hexdigest()))
         # what was unfinished a moment ago may be finished by now
         extents = {extent.start: extent for extent in (*unfinished, *self._listed())}
         self.journal = dataclasses.replace(
-            self.journal, marks=tuple(marks), extents=tuple(extents[start] for start in sorted(extents))
+            self.journal,
+            marks=self._digest.marked(),
+            extents=tuple(extents[start] for start in sorted(extents)),
         )
         self.journal.write(self._journal_path)
         self._since_checkpoint = 0
@@ -305,13 +276,14 @@ class Part:
     def written(self, *, origin: str = "", validator: str | None = None) -> None:
         """Take stock of what a library has written to :attr:`path`."""
         self.close()
-        self._hasher = _hasher(self.algorithm)
+        self._digest = RunningDigest(self.algorithm)
         self.position = 0
         with self.path.open("rb") as file:
-            while block := file.read(8 << 20):
-                self._hasher.update(block)
+            while block := file.read(_BLOCK):
+                self._digest.update(block)
                 self.position += len(block)
-        self._marks, self._extents = [], {}
+        self._digest.close()
+        self._extents = {}
         self.journal = dataclasses.replace(
             self.journal, origin=origin or self.journal.origin, validator=validator, marks=(), extents=()
         )
@@ -319,10 +291,11 @@ class Part:
     @property
     def digest(self) -> str:
         """The digest of the bytes up to :attr:`position`, as ``"blake3:…"``."""
-        return f"{self.algorithm}:{self._hasher.hexdigest()}"
+        return str(self._digest)
 
     def close(self) -> None:
         """Close the file; what it holds stays."""
+        self._digest.close()
         with self._guard:
             file, self._file = self._file, None
         if file is not None:

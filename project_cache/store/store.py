@@ -21,6 +21,7 @@ from project_cache.errors import (
     ProjectCacheError,
     StoreError,
     TransferError,
+    UnknownObjectError,
     UnreadableObjectError,
 )
 from project_cache.files import digest_of, make_folder, publish
@@ -114,6 +115,7 @@ class Store:
         self.progress = progress or _nobody
         self.lock_timeout = lock_timeout
         self._known: dict[Key, tuple[Path, int, int]] = {}
+        self._streamed: set[Key] = set()
         self._busy: dict[Key, threading.Lock] = {}
         self._guard = threading.Lock()
         self._pid = os.getpid()
@@ -148,6 +150,11 @@ class Store:
         if found is not None:
             used(found)
             return found
+        if not self._allowed(key):
+            raise UnknownObjectError(
+                f"{key} is not among the {len(self.manifest.objects)} objects that the lock {self.manifest.path} names, so "
+                f"the analysis that was frozen did not use it. Open the project itself for it, and freeze again."
+            )
         # One thread of this process at a time: file locks are between processes.
         with self._lock_of(key):
             found, trouble = self._find(key)
@@ -159,14 +166,14 @@ class Store:
 
     def _find(self, key: Key) -> tuple[Path | None, list[StoreError]]:
         trouble: list[StoreError] = []
-        for layer in (*self.layers, self.manifest):
+        for layer in (*self.layers, self.manifest) if self._allowed(key) else ():
             if key.kind not in layer.layout.kinds():
                 continue
-            path = layer.locate(key)
             try:
+                path = layer.locate(key)
                 status = path.stat()
                 self._check(key, path, status)
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, UnknownObjectError):
                 continue
             except CorruptObjectError as error:
                 trouble.append(error)
@@ -182,6 +189,10 @@ class Store:
             return path, trouble
         return None, trouble
 
+    def _allowed(self, key: Key) -> bool:
+        """Return whether the manifest lets an object be used: a lock names all that may."""
+        return self.manifest.frozen is None or self.manifest.objects.get(key) is not None
+
     def _check(self, key: Key, path: Path, status: os.stat_result) -> None:
         """Raise if a file is not the object; a receipt that fits makes the look inside unnecessary."""
         entry = self.manifest.entry(key)
@@ -193,8 +204,16 @@ class Store:
         if receipt is not None and receipt.fits(status.st_size, status.st_mtime_ns):
             if entry.digest and _same_kind(entry.digest, receipt.digest) and entry.digest != receipt.digest:
                 raise CorruptObjectError(f"{path} is another version ({receipt.digest}) than the manifest's.")
-            return
+            if self.manifest.frozen is None or not entry.digest or _same_kind(entry.digest, receipt.digest):
+                return
         check_format(key, path, status.st_size)
+        if self.manifest.frozen is not None and entry.digest:
+            # a lock is about these very bytes, so nobody's word is taken for them
+            found = digest_of(path, entry.digest.partition(":")[0])
+            if found != entry.digest:
+                raise CorruptObjectError(f"{path} is not what was frozen: its digest is {found}, not {entry.digest}.")
+            if path == self.manifest.locate(key):
+                Receipt.of(path, key, found).write(path)
 
     # Fetching ----------------------------------------------------------------------------------
 
@@ -340,13 +359,22 @@ class Store:
 
     # Keeping -----------------------------------------------------------------------------------
 
+    def handed_out(self) -> list[Key]:
+        """Return the objects that this store has given to anybody, in this process."""
+        return sorted({*self._known, *self._streamed}, key=str)
+
+    def hand_out(self, key: Key) -> None:
+        """Take note of an object that is read where it is, without being fetched."""
+        self._streamed.add(key)
+
     def present(self, kinds: Iterable[str] | None = None) -> dict[Key, Path]:
         """Return the objects that are in any layer, by key."""
         found: dict[Key, Path] = {}
         for layer in (*self.layers, self.manifest):
             for kind in kinds if kinds is not None else layer.layout.kinds():
                 for key, path in layer.scan(kind):
-                    found.setdefault(key, path)
+                    if self._allowed(key):
+                        found.setdefault(key, path)
         return found
 
     def verify(

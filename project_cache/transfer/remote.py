@@ -24,8 +24,11 @@ BLOCK = 128 << 10
 GAP = 256 << 10
 #: what one of several requests brings at most
 PIECE = 8 << 20
-#: how much more than a place is fetched where nothing is known of what will be read, and up to how much that grows
-AHEAD, AHEAD_MOST = 512 << 10, 8 << 20
+#: how much more than a place is fetched to either side where nothing is known of what will be read, and up to how
+#: much that grows: twice as much after every third place
+AROUND, AROUND_MOST = 512 << 10, 2 << 20
+#: up to how much more is fetched of what is read in a row
+AHEAD_MOST = 8 << 20
 #: blocks that are kept in memory
 MEMORY = 128 << 20
 #: so much is got at once before it is handed on, so that it is in memory for as long as it is needed
@@ -141,7 +144,7 @@ class RemoteBytes:
         self._memory: dict[int, bytes] = {}
         self._disk: Blocks | None = None
         self._looked = False
-        self._ahead, self._end = AHEAD, -1
+        self._jumps, self._ahead, self._end = 0, 0, -1
         self._transport, self._pid = address.transport, os.getpid()
 
     def __repr__(self) -> str:
@@ -167,7 +170,7 @@ class RemoteBytes:
     def read_at(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop`, or to the end, by requests of this thread alone."""
         if self.size < 0:
-            self.begin(max(AHEAD, BLOCK))
+            self.begin(AROUND)
         out = bytearray(max(0, min(stop, self.size) - start))
         self._fill(start, memoryview(out), self._fetch_around)
         return bytes(out)
@@ -201,14 +204,21 @@ class RemoteBytes:
                 into[low - start : high - start] = block[low - n * BLOCK : high - n * BLOCK]
 
     def _fetch_around(self, first: int, last: int) -> None:
-        """Get blocks by one request, and more of what follows the longer it is read in a row."""
+        """Get blocks by one request: more of what follows the longer it is read in a row, and of what is around."""
         start, stop = first * BLOCK, (last + 1) * BLOCK
-        in_a_row = 0 <= start - self._end <= GAP
-        if in_a_row:
+        if 0 <= start - self._end <= GAP:
             self._ahead = min(2 * max(self._ahead, BLOCK), AHEAD_MOST)
+            stop = max(stop, start + self._ahead)
         else:
-            self._ahead = AHEAD if self.readahead else 0
-        self._end = stop = min(max(stop, start + self._ahead), self.size)
+            self._ahead = min(AROUND << self._jumps // 3, AROUND_MOST) if self.readahead else 0
+            self._jumps += 1
+            start, stop = max(0, start - self._ahead), stop + self._ahead
+        self._end = stop = min(stop, self.size)
+        # at either end, what is here already is not got again
+        while start < first * BLOCK and self._block(start // BLOCK) is not None:
+            start += BLOCK
+        while stop > (last + 1) * BLOCK and self._block((stop - 1) // BLOCK) is not None:
+            stop = (stop - 1) // BLOCK * BLOCK
         self._store(start, self._get(start, stop))
 
     def fetch(self, ranges: Iterable[Range]) -> None:

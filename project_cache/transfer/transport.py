@@ -131,6 +131,11 @@ class WebTransport:
                 return answer
             answer.close()
             target = after_redirect(target, location)
+        if not self._policy.redirects:
+            raise TransferError(
+                f"{redacted(url)} redirects to {redacted(target)}, and was to be had from where it was asked for. Give that "
+                f"address, if it is the right one."
+            )
         raise TransferError(
             f"{redacted(url)} redirects in a circle ({self._policy.redirects} times); the server is misconfigured."
         )

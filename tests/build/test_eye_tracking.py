@@ -213,3 +213,22 @@ def test_what_is_written_is_valid_and_reads_back(ellipses: pd.DataFrame, tmp_pat
 
 def test_the_same_video_gives_the_same_ellipses(video: Path) -> None:
     pd.testing.assert_frame_equal(ellipses_of_video(video), ellipses_of_video(video))
+
+
+def test_the_pupil_of_a_simulated_session_is_that_of_its_truth(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV (the extra 'video') is not installed")
+    from project_cache.build.clock import SessionClock
+    from project_cache.build.options import Options
+    from project_cache.testing.rig import simulate
+
+    session = simulate(tmp_path, blocks=1, trials_per_block=2, mapping_repeats=1, ephys=False)
+    raw = RawRecording(session.path)
+    found = eye_ellipses(raw, SessionClock(raw, Options()))
+    camera = session.truth.cameras["eye"]
+    assert camera.pupil is not None
+    truth = camera.pupil.iloc[found["frame_index"]].reset_index(drop=True)
+    assert found["pupil_area"].notna().all()
+    np.testing.assert_allclose(found["pupil_area"], np.pi * truth["radius"] ** 2, rtol=0.05)
+    np.testing.assert_allclose(found["pupil_center_x"], truth["x"], atol=1)
+    np.testing.assert_allclose(found["pupil_center_y"], truth["y"], atol=1)
+    np.testing.assert_allclose(found["timestamps"], camera.times[found["frame_index"]], atol=1e-4)

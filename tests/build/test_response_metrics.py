@@ -218,3 +218,47 @@ def test_what_is_written_is_valid_and_reads_back(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(io.read().analysis["response_metrics"].to_dataframe(), expected)
     found = list(inspect_nwbfile(nwbfile_path=path, importance_threshold=Importance.CRITICAL))
     assert [message.message for message in found] == []
+
+
+def test_in_a_simulated_session_those_respond_that_were_made_to(tmp_path: Path) -> None:
+    from project_cache.build.clock import SessionClock
+    from project_cache.build.components import FUNCTIONS
+    from project_cache.build.options import Options
+    from project_cache.build.receptive_fields import vis_rf_maps
+    from project_cache.raw.recording import RawRecording
+    from project_cache.testing.rig import simulate
+
+    session = simulate(
+        tmp_path, blocks=2, trials_per_block=16, mapping_repeats=16, units_per_probe=20, video=False
+    )
+    raw, options = RawRecording(session.path, sorted_data_path=session.sorted_path), Options()
+    inputs = {"raw": raw, "options": options, "clock": SessionClock(raw, options)}
+    graph = Graph({**FUNCTIONS, "vis_rf_maps": vis_rf_maps, "response_metrics": response_metrics}, inputs)
+    truth = pd.concat(
+        [
+            each.units.set_index(letter + "-" + each.units["cluster_id"].astype(str))
+            for letter, each in session.truth.populations.items()
+        ]
+    )
+    metrics = graph["response_metrics"].to_dataframe()
+    metrics.index = metrics["unit_id"].str.split("_").str[-1]
+    for stimulus, gain in (("grating", "gain_vis"), ("tone", "gain_aud"), ("sound1", "gain_aud")):
+        p_value = metrics.loc[metrics["stimulus"] == stimulus, "p_value"]
+        driven = truth.loc[p_value.index, gain] > 1
+        assert (p_value[driven] < 0.01).mean() > 0.9, stimulus
+        assert (p_value[~driven] < 0.01).mean() < 0.1, stimulus
+    for letter in "AB":
+        tagged = metrics[metrics["stimulus"] == f"during laser at probe{letter}"]
+        tagged = tagged[tagged.index.str.startswith(letter)]
+        driven = truth.loc[tagged.index, "gain_opto"] > 0.2
+        assert driven.any()
+        assert (tagged["p_value"][driven] < 0.01).all()
+    maps = graph["vis_rf_maps"].to_dataframe()
+    maps.index = maps["unit_id"].str.split("_").str[-1]
+    fields = truth.loc[maps.index]
+    seeing = (fields["gain_vis"] > 1) & fields["field_x"].notna()
+    assert (maps["rf_p_value"][seeing] < 0.01).mean() > 0.9
+    assert (maps["rf_p_value"][~seeing] < 0.01).mean() < 0.1
+    # positions are 320 and 290 pixels apart
+    off = np.hypot(maps["preferred_x"] - fields["field_x"], maps["preferred_y"] - fields["field_y"])[seeing]
+    assert off.median() < 250

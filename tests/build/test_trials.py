@@ -176,81 +176,33 @@ def test_an_old_file_says_only_which_rewards_were_scheduled(tmp_path: Path) -> N
     assert not table["is_contingent_reward"].any()
 
 
-def test_light_of_the_older_files_is_looked_up_by_galvo_voltage(tmp_path: Path) -> None:
+def test_trials_with_light_say_when_and_where(tmp_path: Path) -> None:
     nan = np.nan
-    galvo = np.full((5, 2, 2), nan)
-    galvo[1] = [[0.5, -0.5], [1.0, 1.0]]
-    galvo[3] = [[1.0, 1.0], [1.0, 1.0]]
+    voltages = np.full((5, 2, 2), nan)
+    voltages[1] = [[0.1, 0.2], [0.3, 0.4]]
+    voltages[3, 0] = [0.3, 0.4]
     table = table_of(
         write_task(
             tmp_path,
             trialOptoOnsetFrame=[nan, 0.0, nan, 10.0, nan],
             trialOptoDur=[nan, 1.0, nan, 0.5, nan],
             trialOptoVoltage=[nan, 2.0, nan, 1.0, nan],
-            trialGalvoVoltage=galvo,
-            galvoVoltage=[[0.5, -0.5], [1.0, 1.0]],
-            optoBregma=[[-1.5, 2.0], [3.0, -4.0]],
-            optoRegions=["ACC", "V1"],
-            optoDevName="laser_488",
-            optoSinFreq=40,
-            optoOnRamp=0.0,
-            optoOffRamp=0.0,
-            optoPowerCalibrationData={"poly coefficients": [1.0, 2.0, 0.5]},
+            trialGalvoVoltage=voltages,
+            galvoVoltage=[[0.1, 0.2], [0.3, 0.4]],
+            optoBregma=[[-1.0, 2.0], [3.0, -4.0]],
+            optoRegions=["left", "right"],
         )
     )
     # two places: two rows that share all else
-    assert table["trial_index"].tolist() == [0, 1, 1, 2, 3, 3]
-    assert table["opto_label"].tolist() == ["", "ACC", "V1", "", "V1", "V1"]
-    np.testing.assert_array_equal(table["opto_location_bregma_x"], [nan, -1.5, 3.0, nan, 3.0, 3.0])
-    np.testing.assert_array_equal(table["opto_power"], [nan, 8.5, 8.5, nan, 3.5, 3.5])
-    np.testing.assert_array_equal(table["opto_wavelength"], [nan, 488, 488, nan, 488, 488])
-    assert table["opto_stim_name"].tolist() == ["", "sine", "sine", "", "sine", "sine"]
-    assert table["is_opto"].tolist() == [False, True, True, False, True, True]
-    assert not table["is_single_opto_location"].any()
-    onset = table["opto_start_time"] - table["stim_start_time"]
-    np.testing.assert_allclose(onset[[1, 4]], [0.0, 0.16])
-    np.testing.assert_allclose((table["opto_stop_time"] - table["opto_start_time"])[[1, 4]], [1.0, 0.5])
-
-
-def test_light_of_newer_files_is_looked_up_in_their_table(tmp_path: Path) -> None:
-    nan = np.nan
-    ragged = h5py.vlen_dtype(np.float64)
-
-    def rows(*cells: list[float]) -> np.ndarray[Any, Any]:
-        made = np.empty(len(cells), dtype=ragged)
-        made[:] = [np.array(cell) for cell in cells]
-        return made
-
-    table = table_of(
-        write_task(
-            tmp_path,
-            trialOptoOnsetFrame=[nan, 0.0, 0.0, nan, nan],
-            trialOptoDur=[[nan], [1.0], [1.0], [nan], [nan]],
-            trialOptoVoltage=[[nan], [2.0], [2.0], [nan], [nan]],
-            trialOptoDelay=[[nan], [0.0], [0.0], [nan], [nan]],
-            trialOptoOnRamp=[[nan], [0.0], [0.0], [nan], [nan]],
-            trialOptoOffRamp=[[nan], [0.0], [0.0], [nan], [nan]],
-            trialOptoSinFreq=[[nan], [0.0], [0.0], [nan], [nan]],
-            trialOptoLabel=["no opto", "ACC", "both", "no opto", "no opto"],
-            trialOptoParamsIndex=[nan, 0.0, 1.0, nan, nan],
-            trialOptoDevice=["['']", "['laser_633']", "['laser_633']", "['']", "['']"],
-            optoParams={
-                "label": ["ACC", "both"],
-                "device": ["['laser_633']", "['laser_633']"],
-                "bregmaX": rows([0.5], [0.5, -2.0]),
-                "bregmaY": rows([1.0], [1.0, -3.0]),
-                "bregma offset X": rows([0.25], [0.0, 0.0]),
-                "bregma offset Y": rows([0.0], [0.0, 0.5]),
-                "power": rows([5.0], [5.0]),
-            },
-        )
-    )
-    assert table["trial_index"].tolist() == [0, 1, 2, 2, 3]
-    np.testing.assert_array_equal(table["opto_location_bregma_x"], [nan, 0.75, 0.5, -2.0, nan])
-    np.testing.assert_array_equal(table["opto_location_bregma_y"], [nan, 1.0, 1.0, -2.5, nan])
-    assert table["is_single_opto_location"].tolist() == [False, True, False, False, False]
-    np.testing.assert_array_equal(table["opto_wavelength"], [nan, 633, 633, 633, nan])
-    assert table["opto_stim_name"].tolist() == ["", "square", "square", "square", ""]
+    assert table["trial_index"].tolist() == [0, 1, 1, 2, 3]
+    assert table["opto_label"].tolist() == ["", "left", "right", "", "right"]
+    assert table["is_opto"].tolist() == [False, True, True, False, True]
+    assert table["is_single_opto_location"].tolist() == [False, False, False, False, True]
+    # the onset is counted in frames from the stimulus
+    frames = table["opto_start_time"] - table["stim_start_time"]
+    np.testing.assert_allclose(frames, [nan, 0, 0, nan, 10 * 0.016])
+    on_for = table["opto_stop_time"] - table["opto_start_time"]
+    np.testing.assert_allclose(on_for, [nan, 1.0, 1.0, nan, 0.5])
     names = list(table)
     assert names.index("opto_start_time") < names.index("stim_name")
     assert names.index("is_single_opto_location") == names.index("is_opto") + 1

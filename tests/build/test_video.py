@@ -45,8 +45,8 @@ def test_frames_come_one_by_one_as_grey_levels(video: Path) -> None:
 
 def test_a_sample_is_of_the_whole_video(video: Path) -> None:
     found = [frame.mean() for frame in sample(video, 4)]
-    assert 4 <= len(found) < 8
-    assert found[0] < 30
+    assert len(found) == 4
+    assert found[0] < 60
     assert found[-1] > 130
     assert 10 <= len(sample(video, 100)) < 60
 

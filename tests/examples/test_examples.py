@@ -117,6 +117,28 @@ def test_session(tmp_path: Path) -> None:
     assert len(pictures) == 9
 
 
+@pytest.mark.slow
+def test_dynamic_routing(tmp_path: Path) -> None:
+    cells = executed("dynamic_routing.md", tmp_path)
+    for cell in cells:
+        for output in cell["outputs"]:
+            meant = "raises-exception" in cell["metadata"].get("tags", [])
+            assert (output["output_type"] == "error") == meant
+            assert output.get("name") != "stderr", output
+    (said,) = [o for c in cells for o in c["outputs"] if o["output_type"] == "error"]
+    assert said["ename"] == "ComponentUnavailable"
+    (table,) = [c for c in cells if "cache.get_session_table()[[" in "".join(c["source"])]
+    assert text(table).count("not built") == 2
+    assert re.search(r"700001_2024-05-01\s+built", answer(cells, "cache.get_session_table().build_state"))
+    assert text(next(c for c in cells if "cache.get_session_data" in "".join(c["source"]))).startswith(
+        "<DynamicRoutingSession 700001_2024-05-01>"
+    )
+    assert re.search(r"\(True, 'RFMapping_700002_20240502_\d{6}', 180\)", answer(cells, "one.is_ephys"))
+    assert answer(cells, "cache.get_all(").count("2024-05-0") == 2
+    pictures = [c for c in cells if any("image/png" in o.get("data", {}) for o in c["outputs"])]
+    assert len(pictures) == 4
+
+
 def test_examples_are_written_for_the_public_names() -> None:
     for path in EXAMPLES.glob("*.md"):
         source = path.read_text("utf-8")

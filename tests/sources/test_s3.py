@@ -189,6 +189,19 @@ def test_the_environment_names_the_server(
         assert_whole(part, bodies[0])
 
 
+def test_redirects_are_not_followed_with_a_signature(
+    server: ObjectServer, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch)
+    with ObjectServer({"/b.nwb": b"there"}, host="localhost") as other:
+        for code in (301, 302, 307):
+            server.misbehave(PLACE, faults.redirect(other.url("/b.nwb"), code))
+            with Part(tmp_path / "a") as part, pytest.raises(TransferError):
+                source(server, clock).fill(NWB, part)
+            server.behave()
+        assert other.log == []
+
+
 def test_after_a_drop_the_rest_is_bound_by_if_match(
     server: ObjectServer, tmp_path: Path, clock: Clock, bodies: list[bytes]
 ) -> None:

@@ -166,7 +166,9 @@ def _offset(stimulus: StimulusFile, trial: int, device: int) -> float:
 def _of_trial(stimulus: StimulusFile, name: str, trial: int, general: str | None = None) -> Any:
     """The trial's value; else what holds for all trials; else None."""
     values = stimulus.get(name)
-    if values is not None and np.ndim(values) != 0 and trial < len(values):
+    # a list may be ragged: of one laser's name in some trials, and none in others
+    listed = isinstance(values, list | tuple) or (isinstance(values, np.ndarray) and values.ndim > 0)
+    if listed and trial < len(values):
         return values[trial]
     if general is not None and isinstance(stimulus.get(general), (int, float, np.ndarray)):
         return stimulus[general]
@@ -174,7 +176,7 @@ def _of_trial(stimulus: StimulusFile, name: str, trial: int, general: str | None
 
 
 def _of_device(value: Any, device: int) -> Any:
-    if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value):
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0):
         return value[min(device, len(value) - 1)] if len(value) else None
     return value
 

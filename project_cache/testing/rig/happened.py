@@ -186,9 +186,11 @@ class Happened:
         grid = self.lead + step * np.arange(len(smooth))
         return np.asarray(np.interp(times, grid, 25 + 12 * smooth).clip(0, 90), dtype=np.float64)
 
-    def film(self) -> None:
-        """Let the cameras run, lose frames, and be plugged in wrongly."""
+    def film(self, seconds: float | None) -> None:
+        """Let the cameras run for so long (None: to the end), lose frames, and be plugged in wrongly."""
         stop = self.truth.sync_seconds - 2.6
+        if seconds is not None:
+            stop = min(stop, self.lead + 9.0 + seconds)
         swapped = {"eye": "face", "face": "eye"} if "swapped_cameras" in self.faults else {}
         plugs = {kind.label: kind.line for kind in cameras.CAMERAS}
         for number, kind in enumerate(cameras.CAMERAS):

@@ -34,6 +34,7 @@ def simulate(
     sync: bool = True,
     ephys: bool = True,
     video: bool = True,
+    video_seconds: float | None = 30.0,
     sorted: bool = True,
     sorted_layout: Literal["legacy", "analyzer"] = "legacy",
     annotated: bool = True,
@@ -68,6 +69,9 @@ def simulate(
         layout the zarr arrays have the whole length, and hold zeros behind that.
     sync, ephys, video, sorted, annotated : bool
         What there is.
+    video_seconds : float or None
+        How long the cameras ran, from before the first stimulus on; None for the whole session. Features of a
+        video are fitted frame by frame, at some hundred frames a second.
     sorted_layout : {'legacy', 'analyzer'}
     opto : bool
         The laser is on in a third of the task's trials.
@@ -108,7 +112,7 @@ def simulate(
     if ephys:
         session.record(ephys_seconds, lfp_seconds, nidaq_seconds, units_per_probe)
     if video:
-        session.film()
+        session.film(video_seconds)
     cloud = layout == "aind"
     root = _folder(Path(folder), session, cloud, ephys)
     behavior = root / "behavior" if cloud else root
