@@ -185,16 +185,17 @@ class CloudFolder:
         if last in names:
             return last, self.outdated(last, names)
         chosen = self.newest(names)
+        found: list[Warning] = []
         if last is not None:
             text = f"{last}, which was used last in {self.path}, is none of its manifests; {chosen} is used."
-            return chosen, [UserWarning(text)]
+            found.append(UserWarning(text))
         if there and chosen not in there:
             text = (
                 f"{chosen} is used, which is newer than all there is in {self.path}. Files that have changed are fetched "
                 f"again, beside the old ones. To go on with what is there: load_manifest({there[-1]!r})"
             )
-            return chosen, [OutdatedManifestWarning(text)]
-        return chosen, []
+            found.append(OutdatedManifestWarning(text))
+        return chosen, found
 
     def _available_or(self, there: list[str]) -> list[str]:
         try:

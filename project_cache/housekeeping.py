@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from project_cache.errors import ProjectCacheError
+from project_cache.errors import ProjectCacheError, ReadOnlyCacheError
 from project_cache.manifest.keys import Key
 from project_cache.store.doctor import Finding, examine
 from project_cache.store.keeping import (
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
     from project_cache.manifest.model import Manifest
     from project_cache.store.store import Store, Verdict
 
-__all__ = ["KeepsHouse"]
+__all__ = ["REPAIRED", "KeepsHouse"]
+
+_log = logging.getLogger("project_cache")
+
+#: what :meth:`KeepsHouse.repair` says of what is good again
+REPAIRED = "repaired"
 
 
 class KeepsHouse:
@@ -42,17 +48,17 @@ class KeepsHouse:
         with bar("verify", unit="file", show=self.progress) as progress:
             return self.store.verify(keys, workers=workers, progress=progress)
 
-    def repair(
-        self, keys: Iterable[Key] | None = None, *, workers: int | None = None
-    ) -> dict[Key, str]:
+    def repair(self, keys: Iterable[Key] | None = None, *, workers: int | None = None) -> dict[Key, str]:
         """Verify what is there, and fetch again what is not as it should be.
 
-        A bad file stays until a good one is whole, and is then replaced in one step.
+        Of a file with a skeleton (those of published projects have one, and those that were streamed) only the bad
+        blocks are fetched, of any other all. A bad file stays until a good one is whole, and is then replaced in one
+        step.
 
         Parameters
         ----------
         keys : iterable of Key, optional
-            Which; by default all that are there and all that the manifest names.
+            Which; by default all that are there. One that is named and is missing is fetched.
         workers : int, optional
             Threads for the verification.
 
@@ -61,17 +67,35 @@ class KeepsHouse:
         dict of Key to str
             What was not good, to what became of it: ``"repaired"``, or why it could not be.
         """
+        chosen = None if keys is None else list(keys)
         found: dict[Key, str] = {}
-        for verdict in self.verify(keys, workers=workers):
-            if verdict.state == "corrupt" or (verdict.state == "missing" and keys is not None):
+        for verdict in self.verify(chosen, workers=workers):
+            if verdict.state == "corrupt" and verdict.path != self.manifest.locate(verdict.key):
+                found[verdict.key] = f"{verdict.path} is in a layer, which is not written to: replace it there."
+            elif verdict.state == "corrupt" or (verdict.state == "missing" and chosen is not None):
                 try:
-                    self.store.renew(verdict.key)
-                    found[verdict.key] = "repaired"
+                    self._renew(verdict.key)
+                    found[verdict.key] = REPAIRED
                 except ProjectCacheError as error:
                     found[verdict.key] = str(error)
             elif verdict.state == "unreadable":
                 found[verdict.key] = verdict.detail
         return found
+
+    def _renew(self, key: Key) -> None:
+        """Mend an object where it is known what of it is bad, or else fetch it."""
+        from project_cache.nwb.mending import mending
+
+        try:
+            source = mending(self.store, key)
+            if source is not None:
+                self.store.renew(key, source)
+                return
+        except ReadOnlyCacheError:
+            raise
+        except ProjectCacheError as error:
+            _log.warning("%s could not be mended, and is fetched as a whole: %s", key, error)
+        self.store.renew(key)
 
     def prune(
         self,
@@ -99,21 +123,25 @@ class KeepsHouse:
         Returns
         -------
         PrunePlan
-            Print it to see what goes and what stays.
+            What went (or would go) and what stays, and why; print it. What is in use, is not removed, also where another
+            process uses it; nor is what could not be had again.
         """
         held = holdings(self.manifest, self.store.obtainable)
         kept: set[Key] = set()
         for each in keep:
-            kept |= {each} if isinstance(each, Key) else {h.key for h in held if h.key.args[:1] == (each,)}
-        plan = plan_prune(
-            held, byte_count(max_bytes), keep=kept, busy=open_files(self.manifest.folder), unobtainable=unobtainable
-        )
-        if not dry_run:
-            prune(plan, self.store.discard)
-        return plan
+            kept |= {each} if isinstance(each, Key) else {h.key for h in held if h.key.args[:1] == (_id(each),)}
+        busy = open_files(h.path for h in held)
+        plan = plan_prune(held, byte_count(max_bytes), keep=kept, busy=busy, unobtainable=unobtainable)
+        return plan if dry_run else prune(plan, self.store.forget)
 
     def pin(self, *what: Any) -> None:
-        """Keep objects from being pruned: keys, or ids of sessions (all that is here of them)."""
+        """Keep objects from being pruned: keys, or ids of sessions (all that is here of them).
+
+        Raises
+        ------
+        MissingObjectError
+            One is not in the cache folder.
+        """
         for key in self._meant(what):
             pin(self.manifest.locate(key))
 
@@ -124,17 +152,14 @@ class KeepsHouse:
 
     def _meant(self, what: Iterable[Any]) -> list[Key]:
         found: list[Key] = []
+        kinds = self.manifest.layout.kinds()
         for each in what:
-            if isinstance(each, Key):
-                found.append(each)
+            if isinstance(each, Key) or (isinstance(each, str) and each.partition("/")[0] in kinds):
+                found.append(each if isinstance(each, Key) else Key.parse(each))
                 continue
-            of_it = [
-                key
-                for kind in self.manifest.layout.kinds()
-                for key, _ in self.manifest.scan(kind)
-                if key.args[:1] == (each,)
-            ]
-            found += of_it or [Key("session_nwb", (each,))]
+            name = _id(each)
+            of_it = [key for kind in kinds for key, _ in self.manifest.scan(kind) if key.args[:1] == (name,)]
+            found += of_it or [Key("session_nwb", (name,))]
         return found
 
     def du(self) -> pd.DataFrame:
@@ -159,3 +184,8 @@ class KeepsHouse:
     def doctor(self) -> list[Finding]:
         """Return what the file system of the cache folder can do, and what follows from it. Print each."""
         return examine(self.manifest.folder)
+
+
+def _id(session_id: Any) -> Any:
+    """Return an id as keys have it: a number, whoever wrote it."""
+    return Key.parse(f"session/{session_id}").args[0]

@@ -486,7 +486,7 @@ class Overwriting(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - http.server's name
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -562,7 +562,7 @@ def test_a_lock_opens_what_was_used_and_nothing_else(drive: Path, tmp_path: Path
 
 def test_a_lock_holds_after_both_were_moved(drive: Path, tmp_path: Path) -> None:
     cache = ProjectCache.open(drive, offline=True)
-    cache.get_session_data(SESSION)
+    assert cache.get_session_data(SESSION).num_units == 26
     lock = cache.freeze(tmp_path / "analysis.lock.json")
     assert str(tmp_path) not in lock.read_text()
     (tmp_path / "elsewhere").mkdir()

@@ -55,6 +55,7 @@ COMPONENTS: tuple[Component, ...] = (
     *_rows("", "performance", "performance_table"),
     *_rows("", "licks", "lick_table"),
     *_rows("", "rewards", "reward_table"),
+    *_rows("", "sam", "sam"),
     *_rows("", "eye_tracking", "eye_ellipses"),
     *_rows("subject", "subject", "subject"),
     *_rows("devices", "devices", "devices"),

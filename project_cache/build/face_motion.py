@@ -73,8 +73,7 @@ def _motion(raw: RawRecording, clock: Any, camera: Camera) -> list[Any]:
     timed = np.isfinite(times)
     path = motion_svd_path(raw, camera.label)
     if path is not None:
-        scores = read_motion_svd(path)
-        _check(path, len(scores), len(times))
+        scores = read_motion_svd(path, len(times))
         return [_series(name, scores[timed], times[timed], f"worked out before by facemap ({path.name})")]
     motion, size = _of_video(camera, len(times))
     _check(camera.path, len(motion.energy), len(times))

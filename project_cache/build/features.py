@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from project_cache.build.nwb_tables import dynamic_table
 from project_cache.build.video import CAMERA_NAMES, times_of
 from project_cache.errors import ComponentUnavailable, CorruptObjectError
+from project_cache.raw.compressed import ZarrGroup
 from project_cache.raw.layouts import members_of
 from project_cache.raw.places import AnyPath, opened_hdf5
 
@@ -287,34 +289,57 @@ def read_keypoints(path: AnyPath) -> pd.DataFrame:
     return frame[numeric].astype(float).reset_index(drop=True)
 
 
-def read_motion_svd(path: AnyPath) -> NDArray[np.float32]:
+def read_motion_svd(path: AnyPath, n_frames: int) -> NDArray[np.float32]:
     """Return facemap's motion SVD, of shape (frames, components).
 
     Parameters
     ----------
     path : Path or RemotePath
-        A zarr array, or a group with one (``motSVD``, or the only one of two dimensions).
+        A zarr group with the array (``motSVD``, or the only one of two dimensions); on this machine also an array
+        by itself.
+    n_frames : int
+        How many frames the video has.
 
     Raises
     ------
     CorruptObjectError
         It is no such store.
+    ComponentUnavailable
+        It is of another number of frames.
     """
+    array = _motion_array(path)
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise CorruptObjectError(f"{path} holds no motion SVD: an array of frames by components.")
+    if array.shape[0] != n_frames:
+        raise ComponentUnavailable(
+            f"{path} has {array.shape[0]} frames, and the camera recorded {n_frames}: it is damaged, or another's."
+        )
+    try:
+        return np.asarray(array[...], dtype=np.float32)
+    except Exception as error:
+        # codecs and stores have errors of many kinds
+        raise CorruptObjectError(f"{path} cannot be read ({error}). Copy it again.") from error
+
+
+def _motion_array(path: AnyPath) -> Any:
+    """Return the zarr array of a motion SVD, of which nothing is read yet."""
     import zarr
 
-    try:
-        store = zarr.open(str(path), mode="r")
-        if isinstance(store, zarr.Array):
-            array: Any = store
-        else:
-            arrays = {name: each for name, each in store.arrays() if each.ndim == 2}
-            array = next((each for name, each in arrays.items() if name.lower().startswith("motsvd")), None)
-            if array is None and len(arrays) == 1:
-                array = next(iter(arrays.values()))
-        if array is None or array.ndim != 2:
-            raise CorruptObjectError(f"{path} holds no motion SVD: an array of frames by components.")
-        return np.asarray(array[:], dtype=np.float32)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        if isinstance(error, CorruptObjectError):
-            raise
-        raise CorruptObjectError(f"{path} cannot be read as a zarr store ({error}).") from error
+    if isinstance(path, Path):
+        try:
+            whole = zarr.open_array(zarr.storage.LocalStore(path, read_only=True), mode="r")
+        except Exception:  # no array: a group, or nothing; which, is found out below
+            whole = None
+        if whole is not None:
+            # a pickle is a program: what came from elsewhere is not run
+            if "pickle" in repr(whole.metadata).lower():
+                raise CorruptObjectError(f"{path} holds pickled Python objects, which are not read.")
+            return whole
+    group = ZarrGroup(path)
+    names = group.names("")
+    named = [name for name in names if name.lower().startswith("motsvd")] or names
+    arrays = [group.array(name) for name in named if not group.names(name)]
+    found = next((array for array in arrays if array.ndim == 2), None)
+    if found is None:
+        raise CorruptObjectError(f"{path} holds no motion SVD: an array of frames by components.")
+    return found

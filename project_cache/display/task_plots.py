@@ -97,15 +97,16 @@ def plot_receptive_fields(
             raise ConfigurationError(f"There is no receptive field of {absent[0]!r}.")
         chosen = known.loc[list(units)]
     rows = -(-len(chosen) // columns)
+    figure: Figure
     figure, panels = pyplot.subplots(
         rows, columns, figsize=(1.7 * columns, 1.7 * rows + 0.5), squeeze=False, layout="constrained"
     )
     for panel in panels.flat[len(chosen) :]:
         panel.set_axis_off()
-    for panel, row in zip(panels.flat, chosen.itertuples(), strict=False):
-        rate = np.asarray(row.rf_map, dtype=float)
-        panel.imshow(rate, origin="lower", cmap="viridis", vmin=0)
-        panel.set_title(f"{row.unit_id.rpartition('_')[2]}: {np.nanmax(rate):.0f}/s", fontsize=8)
+    for panel, unit, rate in zip(panels.flat, chosen["unit_id"], chosen["rf_map"], strict=False):
+        values = np.asarray(rate, dtype=float)
+        panel.imshow(values, origin="lower", cmap="viridis", vmin=0)
+        panel.set_title(f"{str(unit).rpartition('_')[2]}: {np.nanmax(values):.0f}/s", fontsize=8)
         panel.set_xticks([])
         panel.set_yticks([])
     panels[-1, 0].set_xlabel("left to right", fontsize=8)

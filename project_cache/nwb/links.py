@@ -123,16 +123,17 @@ def require_whole(handle: h5py.File) -> None:
         It has a link into another file, or a data set whose bytes are in one.
     """
 
-    def look(name: bytes, info: h5l.LinkInfo) -> None:
-        if info.type not in (h5l.TYPE_HARD, h5l.TYPE_SOFT):
-            raise NWBError(
-                f"{handle.filename}:/{name.decode()} is a link into another file. Other files are not followed: "
-                f"copy them into one with `h5repack`."
-            )
+    def look(name: bytes, info: h5l.LinkInfo) -> bytes | None:
+        return name if info.type not in (h5l.TYPE_HARD, h5l.TYPE_SOFT) else None
 
     def look_into(name: str, node: Node) -> None:
         if isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
             check(node)
 
-    handle.id.links.visit(look, info=True)
+    found = handle.id.links.visit(look, info=True)
+    if found is not None:
+        raise NWBError(
+            f"{handle.filename}:/{found.decode()} is a link into another file. Other files are not followed: copy "
+            f"them into one with `h5repack`."
+        )
     handle.visititems(look_into)

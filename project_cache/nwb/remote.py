@@ -25,13 +25,13 @@ __all__ = ["Location", "RemoteNWBReader"]
 
 #: rows are fetched and unpacked in steps of so many bytes of the file
 STEP = 48 << 20
-#: data sets of a group up to this size are fetched together
-SMALL = 8 << 20
+#: data sets of a group up to this size are fetched together; of those that cells are cut from, up to that
+SMALL, SMALL_RAGGED = 8 << 20, 256 << 10
 
 #: a text of variable length, as HDF5 writes it down: how long it is, and which heap it is in (and where in that)
 _TEXT = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
-#: the least that a heap takes
-_HEAP = 4096
+#: the most that a heap usually takes
+_HEAP = 64 << 10
 
 Range = tuple[int, int]
 
@@ -142,7 +142,7 @@ class RemoteNWBReader(NWBReader):
         return file
 
     def _opened(self) -> h5py.File:
-        return h5py.File(RemoteFile(self._read_at, self.remote.size), "r")
+        return h5py.File(RemoteFile(self._read_at, self.remote.size, str(self.path)), "r")
 
     @contextlib.contextmanager
     def open(self) -> Iterator[h5py.File]:
@@ -184,8 +184,9 @@ class RemoteNWBReader(NWBReader):
             found += [
                 node
                 for each in within
-                for _, node in members(each)
-                if isinstance(node, h5py.Dataset) and 0 < node.id.get_storage_size() <= SMALL
+                for name, node in members(each)
+                if isinstance(node, h5py.Dataset)
+                and 0 < node.id.get_storage_size() <= (SMALL_RAGGED if f"{name}_index" in each else SMALL)
             ]
         self._fetch([place for each in found for place in _places(each, 0, (each.shape or (0,))[0])])
         # the texts themselves are elsewhere: what was just fetched says where
@@ -193,13 +194,19 @@ class RemoteNWBReader(NWBReader):
 
     def _texts(self, dataset: h5py.Dataset) -> list[Range]:
         """Return where in the file the texts of a data set are, as far as that is easily told."""
-        if h5py.check_string_dtype(dataset.dtype) is None or dataset.id.get_type().get_size() != _TEXT.itemsize:
+        string = h5py.check_string_dtype(dataset.dtype)
+        if string is None or string.length is not None or dataset.chunks is not None:
             return []
         places = _places(dataset, 0, (dataset.shape or (0,))[0])
-        if dataset.chunks is not None or not places or not dataset.dtype.hasobject:
+        if not places or dataset.id.get_storage_size() != _TEXT.itemsize * dataset.size:
             return []
+        if self.skeleton is not None and self.skeleton.get(*places[0]) is not None:
+            return []  # the skeleton has them as well
         said = np.frombuffer(self._read_at(*places[0]), _TEXT)
-        return [(at, at + _HEAP) for at in np.unique(said["heap"][said["length"] > 0]).tolist()]
+        heaps = np.unique(said["heap"][said["length"] > 0]).astype(np.int64)
+        # a heap may be shared with others: of the last, no more is taken than it has at least
+        ends = np.minimum(heaps + _HEAP, np.append(heaps[1:], heaps[-1:] + 4096))
+        return list(zip(heaps.tolist(), ends.tolist(), strict=True))
 
     def _fetch(self, ranges: list[Range]) -> None:
         if self.skeleton is not None:
@@ -223,9 +230,10 @@ def _places(
     shape, chunks = dataset.shape or (), dataset.chunks
     if not shape or stop <= start or dataset.external or dataset.is_virtual:
         return []
-    row = dataset.id.get_type().get_size() * math.prod(shape[1:])
     if chunks is None:
         offset = dataset.id.get_offset()
+        # a text is not as long in the file as HDF5 says that its type is
+        row = dataset.id.get_storage_size() // shape[0]
         return [] if offset is None else [(offset + start * row, offset + stop * row)]
     # the chunks of these rows; and of the second axis, of these columns
     axes = [range(start // chunks[0], -(-stop // chunks[0]))]
@@ -241,6 +249,7 @@ def _places(
             continue
         at, end = info.byte_offset, info.byte_offset + info.size
         if plain:  # the rows lie in the chunk as they are
+            row = info.size // chunks[0]
             end = at + (min(stop, place[0] + chunks[0]) - place[0]) * row
             at += max(0, start - place[0]) * row
         found.append((at, end))

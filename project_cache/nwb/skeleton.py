@@ -135,7 +135,7 @@ class Skeleton:
                 flat.append(at)
             ranges = list(zip(flat[::2], flat[1::2], strict=True))
             ordered = all(int(step) >= 0 for step in about["steps"]) and all(a < b for a, b in ranges)
-            if not ordered or at > size or sum(b - a for a, b in ranges) != len(data):
+            if not ordered or at > size or data_at > len(body) or sum(b - a for a, b in ranges) != len(data):
                 raise ValueError("its parts do not fit together")
         except (zlib.error, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise ContentError(f"{origin} is damaged ({error}). Delete it; it is fetched anew.") from error

@@ -24,7 +24,7 @@ from project_cache.store.blocks import BlockCache
 from project_cache.store.store import Store
 from project_cache.transfer.remote import BLOCK, Blocks, RemoteBytes
 
-__all__ = ["skeleton_key", "streamed"]
+__all__ = ["skeleton_for", "skeleton_key", "streamed"]
 
 _log = logging.getLogger("project_cache")
 
@@ -86,7 +86,7 @@ def streamed(store: Store, key: Key) -> NWBReader:
 
 def _remote(store: Store, key: Key, source: Streams) -> RemoteNWBReader:
     entry = store.manifest.entry(key)
-    skeleton = None if entry.digest is None else _skeleton(store, key, entry.digest, source)
+    skeleton = None if entry.digest is None else skeleton_for(store, key, entry.digest, source)
     if skeleton is not None and entry.size not in (None, skeleton.size):
         skeleton = None
 
@@ -109,7 +109,7 @@ def _remote(store: Store, key: Key, source: Streams) -> RemoteNWBReader:
     return RemoteNWBReader(remote, skeleton, origin=(streamed, (store, key)))
 
 
-def _skeleton(store: Store, key: Key, digest: str, source: Streams) -> Skeleton | None:
+def skeleton_for(store: Store, key: Key, digest: str, source: Streams) -> Skeleton | None:
     """Return the skeleton of the version that is meant, from beside where the object would be or from the source."""
     places = [
         hidden(layer.locate(key), "skeleton")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from project_cache.build.components import COMPONENTS, FUNCTIONS, in_place
 from project_cache.errors import ComponentUnavailable, ConfigurationError
 from project_cache.sessions.attributes import attribute
+from project_cache.sessions.dynamic_routing_names import ALIASES, DERIVED, ITEM_ALIASES, RAW_ATTRIBUTES
 from project_cache.sessions.dynamic_routing_providers import BuiltComponents, Components, RawComponents
 
 if TYPE_CHECKING:
@@ -23,39 +24,6 @@ if TYPE_CHECKING:
     from project_cache.raw.recording import RawRecording
 
 __all__ = ["DynamicRoutingSession"]
-
-#: what only the raw folder can say: the names of RawRecording that a session has too
-RAW_ATTRIBUTES = (
-    "annotation_paths", "cameras", "ephys", "experiment_log_path", "insertions", "insertions_path", "manipulators",
-    "newscale_log_path", "procedures", "raw_data_paths", "record_nodes", "recording_dirs", "settings_xml_paths",
-    "sorted_path", "stim_paths", "stimuli", "stimulus_errors", "surface_root_path", "sync", "sync_path", "sync_paths",
-    "task", "task_path", "video_info_paths", "video_paths",
-)  # fmt: skip
-#: the names that these things have in npc_sessions, to ours
-ALIASES: Mapping[str, str] = {
-    "root_path": "root",
-    "sync_data": "sync",
-    "get_sync_paths": "sync_paths",
-    "stim_data": "stimuli",
-    "task_data": "task",
-    "mvr": "cameras",
-    "ephys_record_node_dirs": "record_nodes",
-    "ephys_recording_dirs": "recording_dirs",
-    "ephys_settings_xml_paths": "settings_xml_paths",
-    "probe_insertions": "insertions",
-    "sorted_data": "sorted",
-    "sorted_data_paths": "sorted_path",
-}
-#: names inside acquisition and the like: npc_sessions' to ours
-ITEM_ALIASES: Mapping[str, str] = {
-    "frametimes_side_camera": "frame_times_side_camera",
-    "frametimes_front_camera": "frame_times_front_camera",
-    "frametimes_eye_camera": "frame_times_eye_camera",
-    "frametimes_zoomed_side_camera": "frame_times_zoomed_side_camera",
-    "DynamicRouting1": "trials",
-    "dynamic_routing": "trials",
-}
-
 
 class Items(Mapping[str, Any]):
     """NWB objects by name; also by the name that npc_sessions has for them."""
@@ -218,13 +186,15 @@ class DynamicRoutingSession:
             return known.__get__(self, type(self))
         if name in FUNCTIONS:
             return self._components[name]
+        if name in DERIVED:
+            return DERIVED[name](self)
         ours = ALIASES.get(name, name)
-        if ours in RAW_ATTRIBUTES or ours in ("root", "sorted"):
+        if ours in RAW_ATTRIBUTES:
             return getattr(self.raw, ours)
         raise AttributeError(f"A {type(self).__name__} has no {name!r}.")
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *FUNCTIONS, *RAW_ATTRIBUTES, *ALIASES})
+        return sorted({*super().__dir__(), *FUNCTIONS, *RAW_ATTRIBUTES, *ALIASES, *DERIVED})
 
     @property
     def nwb(self) -> pynwb.NWBFile:
@@ -282,11 +252,6 @@ class DynamicRoutingSession:
 
     # Raw ---------------------------------------------------------------------------------------
 
-    @attribute
-    def stim_names(self) -> list[str]:
-        """The names of the stimulus scripts that ran, in order."""
-        return [stimulus.script for stimulus in self.raw.stimuli]
-
     @property
     def stim_data_without_timing_issues(self) -> tuple[Any, ...]:
         """The stimulus files whose times can be trusted, in order."""
@@ -315,11 +280,6 @@ class DynamicRoutingSession:
     def _clock(self) -> Any:
         return self._components["clock"]
 
-    @property
-    def implant(self) -> str | None:
-        """The name of the shield, such as ``"2002"``, or None."""
-        return getattr(self.raw.insertions, "shield", None)
-
     @attribute
     def probe_letters_to_use(self) -> tuple[str, ...]:
         """The letters of the probes that the built session has."""
@@ -331,15 +291,21 @@ class DynamicRoutingSession:
         """The letters of the probes that were left out because the caller or the registry said so."""
         return str(getattr(self._components.options, "probe_letters_to_skip", ""))
 
-    @property
-    def probe_letters_with_sorted_data(self) -> tuple[str, ...]:
-        """The letters of the probes that were spike-sorted."""
-        return tuple(self.raw.sorted.probes) if self.raw.sorted is not None else ()
+    def get_obs_intervals(self, probe: str) -> NDArray[np.float64]:
+        """Return when a probe was recorded: one row of start and stop (s).
 
-    @property
-    def probe_letters_annotated(self) -> tuple[str, ...]:
-        """The letters of the probes whose channels have been placed in the CCF."""
-        return tuple(sorted(self.raw.annotation))
+        Parameters
+        ----------
+        probe : str
+            Its letter.
+        """
+        import numpy
+
+        ephys = self.raw.ephys
+        if ephys is None:
+            raise ComponentUnavailable(f"{self.path} has no recordings of probes.")
+        clock = self._clock.stream(ephys.stream(probe.upper().removeprefix("PROBE"), "AP").name)
+        return numpy.array([[clock.start, min(clock.stop, self._clock.stop)]])
 
     @property
     def surface_recording(self) -> DynamicRoutingSession:

@@ -167,6 +167,10 @@ class BuiltComponents(Components):
             return self._said["attributes"][name]
         if name in _FRAMES:
             return self[_FRAMES[name]].to_dataframe()
+        if name == "sam":
+            from project_cache.build.sam import sam
+
+            return sam(self["trials_table"])
         if name not in FUNCTIONS:
             raise UnknownObjectError(f"There is no component {name!r} in {self._file.path}.")
         place = _PLACES[name]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from project_cache.errors import ConfigurationError, MissingObjectError
 from project_cache.files import hidden, translated
 from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
+from project_cache.store.part import orphans
 from project_cache.store.receipts import Receipt
 
 __all__ = [
-    "Holding", "PrunePlan", "byte_count", "holdings", "is_pinned", "open_files", "pin", "plan_prune", "prune", "unpin",
+    "UNFINISHED", "Holding", "PrunePlan", "byte_count", "holdings", "is_pinned", "open_files", "pin", "plan_prune", "prune", "unpin",
     "used",
 ]  # fmt: skip
 
@@ -25,6 +27,8 @@ __all__ = [
 IN_USE_S = 600.0
 #: how often, at most, the use of an object is noted
 NOTED_EVERY_S = 300.0
+#: the kind that parts of objects go by
+UNFINISHED = "unfinished"
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -41,7 +45,7 @@ def byte_count(said: int | float | str) -> int:
     >>> byte_count("500 GB"), byte_count("2 GiB"), byte_count(10)
     (500000000000, 2147483648, 10)
     """
-    if isinstance(said, int | float) and not isinstance(said, bool) and said >= 0:
+    if isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said < math.inf:
         return int(said)
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?)(i?)b?\s*", str(said).lower())
     if match is None:
@@ -160,7 +164,10 @@ def unpin(path: Path) -> None:
 
 
 def holdings(manifest: Manifest, again: Callable[[Key], bool]) -> list[Holding]:
-    """Return all objects that lie in a manifest's folder.
+    """Return all objects that lie in a manifest's folder; and what has become nobody's there.
+
+    That is, objects of other versions of the project, which their receipts tell; and parts of objects whose transfer
+    was given up, of the kind ``unfinished``.
 
     Parameters
     ----------
@@ -169,19 +176,36 @@ def holdings(manifest: Manifest, again: Callable[[Key], bool]) -> list[Holding]:
     again : callable
         Whether an object could be had again.
     """
-    found = []
+    found: dict[Path, Holding] = {}
+
+    def add(key: Key, path: Path, *, obtainable: bool) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            if path not in found:
+                last = _last_used(path, status)
+                found[path] = Holding(key, path, _on_disk(status), last, is_pinned(path), obtainable)
+
     for kind in manifest.layout.kinds():
         for key, path in manifest.scan(kind):
-            with contextlib.suppress(FileNotFoundError):
-                status = path.stat()
-                size = _on_disk(status)
-                found.append(Holding(key, path, size, _last_used(path, status), is_pinned(path), again(key)))
-    return found
+            add(key, path, obtainable=again(key))
+    for note in manifest.folder.rglob(".*.receipt"):
+        path = note.with_name(note.name[1 : -len(".receipt")])
+        receipt = Receipt.read(path)
+        if receipt is not None and path not in found:
+            key = Key.parse(receipt.key)
+            add(key, path, obtainable=again(key))
+    for part in manifest.folder.rglob(".*.part"):
+        final = part.with_name(part.name[1:].rsplit(".", 2)[0])
+        if part in [path for path, _, _ in orphans(final)]:
+            add(Key(UNFINISHED, (final.relative_to(manifest.folder).as_posix(),)), part, obtainable=True)
+    return list(found.values())
 
 
 def _on_disk(status: os.stat_result) -> int:
+    # of a file that is being filled only what was written takes room
+    written = status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
     # several versions may share one file: what goes frees nothing until the last name goes
-    return status.st_size // max(1, status.st_nlink)
+    return min(status.st_size, written) // max(1, status.st_nlink)
 
 
 def plan_prune(
@@ -213,12 +237,12 @@ def plan_prune(
     now = time.time() if now is None else now
     held = sorted(held, key=lambda h: (h.used, str(h.key)))
     before = after = sum(h.size for h in held)
-    keys, open_files = set(keep), set(busy)
+    keys, opened = set(keep), set(busy)
     remove, stay = [], []
     for each in held:
         if each.pinned or each.key in keys:
             stay.append((each, "pinned"))
-        elif each.path in open_files or now - each.used < IN_USE_S:
+        elif each.path in opened or now - each.used < IN_USE_S:
             stay.append((each, "in use"))
         elif not each.again and not unobtainable:
             stay.append((each, "cannot be had again"))
@@ -230,33 +254,90 @@ def plan_prune(
     return PrunePlan(tuple(remove), tuple(stay), before, after, budget)
 
 
-def prune(plan: PrunePlan, discard: Callable[[Key], None]) -> int:
-    """Carry out a plan, and return how many bytes went. What has been used or pinned since stays."""
-    freed = 0
+def prune(plan: PrunePlan, forget: Callable[[Key], object] = lambda key: None) -> PrunePlan:
+    """Carry out a plan, and return what came of it. What has been used or pinned since stays.
+
+    Parameters
+    ----------
+    plan : PrunePlan
+        What goes.
+    forget : callable
+        Called with the key of each object before it goes.
+
+    Raises
+    ------
+    ReadOnlyCacheError
+        Nothing can be removed there.
+    """
+    gone, stay, after = [], list(plan.keep), plan.after
     for each in plan.remove:
-        with contextlib.suppress(FileNotFoundError):
-            if is_pinned(each.path) or _last_used(each.path, each.path.stat()) > each.used:
-                continue
-            discard(each.key)
-            freed += each.size
-    return freed
+        try:
+            since = is_pinned(each.path) or _last_used(each.path, each.path.stat()) > each.used
+            if not since:
+                forget(each.key)
+                _remove(each.path)
+        except FileNotFoundError:
+            since = False  # another process was quicker
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            since = True  # somebody has it open
+        if since:
+            stay.append((each, "in use"))
+            after += each.size
+        else:
+            gone.append(each)
+    return PrunePlan(tuple(gone), tuple(stay), plan.before, after, plan.budget)
 
 
-def open_files(below: Path) -> set[Path]:
-    """Return the files below a folder that some process has open, as far as this system tells (Linux does)."""
-    found: set[Path] = set()
+def _remove(path: Path) -> None:
+    """Remove an object, or a part of one, with the notes beside it: those first, as they mean nothing without it."""
+    notes = [path.with_suffix(".journal")] if path.suffix == ".part" else []
+    notes += [hidden(path, note) for note in ("receipt", "parquet.json", "parquet")]
+    with translated(path):
+        for note in notes:
+            note.unlink(missing_ok=True)
+        path.unlink()
+
+
+def open_files(paths: Iterable[Path]) -> set[Path]:
+    """Return those files that some process has open or mapped, as far as this system tells (Linux does).
+
+    Whatever name it was opened by: a file is told by its number. Of other users' processes only root learns.
+    """
     proc = Path("/proc")
     if not (proc / "self" / "fd").is_dir():
-        return found
-    root = os.path.realpath(below)
+        return set()
+    numbers: dict[tuple[int, int], list[Path]] = {}
+    names: dict[str, list[Path]] = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            numbers.setdefault((status.st_dev, status.st_ino), []).append(path)
+            names.setdefault(os.path.realpath(path), []).append(path)
+    found: set[Path] = set()
     for process in proc.iterdir():
-        if not process.name.isdecimal():
-            continue
-        for listing in ("fd", "map_files"):
+        if process.name.isdecimal():
+            found |= _opened(process / "fd", numbers) | _mapped(process / "maps", names)
+    return found
+
+
+def _opened(listing: Path, numbers: Mapping[tuple[int, int], list[Path]]) -> set[Path]:
+    found: set[Path] = set()
+    with contextlib.suppress(OSError):
+        for each in listing.iterdir():
             with contextlib.suppress(OSError):
-                for each in (process / listing).iterdir():
-                    with contextlib.suppress(OSError):
-                        target = str(each.readlink())
-                        if target.startswith(root + os.sep):
-                            found.add(below / os.path.relpath(target, root))
+                status = each.stat()
+                found.update(numbers.get((status.st_dev, status.st_ino), ()))
+    return found
+
+
+def _mapped(listing: Path, names: Mapping[str, list[Path]]) -> set[Path]:
+    found: set[Path] = set()
+    with contextlib.suppress(OSError):
+        for line in listing.read_text("utf-8", "replace").splitlines():
+            # address, rights, offset, device, number, and the name with all its blanks
+            words = line.split(None, 5)
+            if len(words) == 6:
+                found.update(names.get(words[5], ()))
     return found

@@ -444,15 +444,22 @@ class Store:
             key, path, "good" if expected else "seen", "" if expected else "no digest was known until now"
         )
 
-    def renew(self, key: Key) -> Path:
+    def renew(self, key: Key, source: Source | None = None) -> Path:
         """Return the path of an object that was fetched anew, whatever lies there; that stays until the new one is whole.
+
+        Parameters
+        ----------
+        key : Key
+            The object.
+        source : Source, optional
+            Where it is to come from; by default from its sources.
 
         Raises
         ------
         MissingObjectError
             No source has it (:class:`~project_cache.errors.OfflineError`: none may be asked). What lies there stays.
         """
-        sources = self.sources_for(key)
+        sources = self.sources_for(key) if source is None else [source]
         usable = [source for source in sources if not (self.offline and source.remote)]
         if not usable:
             self._give_up(key, [], sources)
@@ -465,13 +472,9 @@ class Store:
         """Return whether some source may have the object, were it gone."""
         return any(source.has(key) for source in self.sources)
 
-    def discard(self, key: Key) -> None:
-        """Remove an object and its receipt from the layer that is written to."""
-        path = self.manifest.locate(key)
+    def forget(self, key: Key) -> None:
+        """Look at an object again before it is given out: something was done to its file."""
         self._known.pop(key, None)
-        for each in (Receipt.path_for(path), path):
-            with contextlib.suppress(FileNotFoundError):
-                each.unlink()
 
     # What processes share ----------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ PIECE = 8 << 20
 AROUND, AROUND_MOST = 512 << 10, 2 << 20
 #: up to how much more is fetched of what is read in a row
 AHEAD_MOST = 8 << 20
+#: what begins no further behind the last is read in a row with it
+NEAR = 1 << 20
 #: blocks that are kept in memory
 MEMORY = 128 << 20
 #: so much is got at once before it is handed on, so that it is in memory for as long as it is needed
@@ -145,6 +147,7 @@ class RemoteBytes:
         self._disk: Blocks | None = None
         self._looked = False
         self._jumps, self._ahead, self._end = 0, 0, -1
+        self._run, self._run_end = 0, -NEAR - 1
         self._transport, self._pid = address.transport, os.getpid()
 
     def __repr__(self) -> str:
@@ -187,7 +190,14 @@ class RemoteBytes:
             self.begin()
         if start + len(into) > self.size:
             raise ContentError(f"{self.shown} has {self.size:,} bytes; more were to be read of it.")
-        self._fill(start, into, lambda first, last: self.fetch([(first * BLOCK, (last + 1) * BLOCK)]))
+        stop = start + len(into)
+        if 0 <= start - self._run_end <= NEAR:
+            self._run = min(max(2 * self._run, 2 * len(into)), AHEAD_MOST)
+        else:
+            self._run = 0
+        self._run_end = stop
+        more = self._run
+        self._fill(start, into, lambda first, last: self.fetch([(first * BLOCK, (last + 1) * BLOCK + more)]))
 
     def _fill(self, start: int, into: memoryview, get: Callable[[int, int], None]) -> None:
         for at in range(start, start + len(into), WINDOW):
@@ -386,11 +396,16 @@ class RemoteFile(io.RawIOBase):
         Returns the bytes of a range.
     size : int
         Of the whole.
+    name : str
+        What h5py calls the file.
     """
 
-    def __init__(self, read_at: Callable[[int, int], bytes], size: int) -> None:
+    def __init__(self, read_at: Callable[[int, int], bytes], size: int, name: str = "a remote file") -> None:
         super().__init__()
-        self._read_at, self._size, self._at = read_at, size, 0
+        self._read_at, self._size, self._at, self._name = read_at, size, 0, name
+
+    def __repr__(self) -> str:
+        return self._name
 
     def readable(self) -> bool:
         """Return True."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import h5py
@@ -157,13 +158,31 @@ def test_a_motion_svd_is_an_array_or_in_a_group(tmp_path: Path, grouped: bool) -
         group = zarr.create_group(path)
         group.create_array("motSVD", data=values)
         group.create_array("avgmotion", data=np.zeros((4, 4), dtype=np.float32))
+        group.create_group("about")
     else:
         zarr.create_array(path, data=values)
-    np.testing.assert_array_equal(read_motion_svd(path), values)
+    np.testing.assert_array_equal(read_motion_svd(path, 30), values)
+
+
+def test_pickled_objects_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "face_motSVD.zarr"
+    path.mkdir()
+    about = {
+        "zarr_format": 2,
+        "shape": [30, 5],
+        "chunks": [30, 5],
+        "dtype": "|O",
+        "order": "C",
+        "fill_value": None,
+    }
+    about |= {"compressor": None, "filters": [{"id": "pickle", "protocol": 5}]}
+    (path / ".zarray").write_text(json.dumps(about))
+    with pytest.raises(CorruptObjectError, match="face_motSVD.zarr"):
+        read_motion_svd(path, 30)
 
 
 def test_a_store_that_is_none_is_named(tmp_path: Path) -> None:
     path = tmp_path / "face_motSVD.zarr"
     path.mkdir()
     with pytest.raises(CorruptObjectError, match="face_motSVD.zarr"):
-        read_motion_svd(path)
+        read_motion_svd(path, 30)

@@ -82,7 +82,8 @@ def behaved(session: Any) -> dict[str, Any]:
     return {
         "id": int(session.behavior_session_id),
         "type": session.metadata["session_type"],
-        "presentations": table(session.stimulus_presentations),
+        # AllenSDK puts some of the columns in an order of chance
+        "presentations": table(session.stimulus_presentations.sort_index(axis="columns")),
         "licks": len(session.licks),
         "trials": len(session.trials),
     }

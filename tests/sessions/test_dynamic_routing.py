@@ -18,6 +18,7 @@ from project_cache.errors import (
     MissingObjectError,
     UnknownObjectError,
 )
+from project_cache.sessions.dynamic_routing_names import ALIASES, DERIVED
 from project_cache.testing.rig import SimulatedSession, simulate
 
 
@@ -54,6 +55,33 @@ def test_flags_and_paths_are_there_at_once(recorded: SimulatedSession) -> None:
     assert not session.is_built
     with pytest.raises(AttributeError, match="no 'trails'"):
         _ = session.trails
+
+
+def test_the_names_of_npc_sessions_lead_to_the_same_things(recorded: SimulatedSession) -> None:
+    session = DynamicRoutingSession(recorded.path)
+    for name in (*ALIASES, *DERIVED):
+        getattr(session, name)
+    assert session.stim_names.count("DynamicRouting1") == 1
+    assert session.task_stim_name == "DynamicRouting1"
+    assert session.probes_inserted == session.probe_letters_with_sorted_data == ("A", "B")
+    assert len(session.ephys_structure_oebin_data["continuous"]) == 5
+    assert {clock.n_barcodes > 3 for clock in session.ephys_timing_data.values()} == {True}
+    start, stop = session.get_obs_intervals("A")[0]
+    assert start == pytest.approx(session.units["obs_intervals"][0][0][0])
+    assert stop > start
+    assert len(session.sam.hitCount) == len(session.performance)
+    assert session.probe_letters_to_use == ("A", "B")
+    assert set(session.stim_frame_times) == {path.stem for path in session.stim_paths}
+    with pytest.raises(ComponentUnavailable, match="surface"):
+        _ = session.surface_recording
+
+
+def test_the_surface_recording_goes_with_its_session(tmp_path: Path) -> None:
+    recorded = simulate(tmp_path, seed=6, surface=True, video=False, stimuli=("DynamicRouting1",))
+    surface = DynamicRoutingSession(recorded.path).surface_recording
+    assert surface.id == "712345_2024-05-02_1"
+    assert (surface.is_sync, surface.is_task, surface.is_ephys) == (False, False, True)
+    assert min(surface.electrodes["channel"][:]) == 384
 
 
 def test_components_are_pynwb_objects(recorded: SimulatedSession) -> None:
