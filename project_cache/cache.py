@@ -288,7 +288,7 @@ class ProjectCache(KeepsHouse, Publishes):
         offline = offline_wanted() if offline is None else bool(offline)
         manifest, source = published(url, cache_dir, offline=offline, **bucket)
         self = cls.__new__(cls)
-        self._setup(manifest, sources=[source, *chosen_sources(None, manifest)], **options)
+        self._setup(manifest, sources=[source, *chosen_sources(None, manifest)[1:]], **options)
         return self
 
     @classmethod
@@ -568,7 +568,9 @@ class ProjectCache(KeepsHouse, Publishes):
     def _session_metrics(self, session_id: Any) -> pd.DataFrame | None:
         """Return the published metrics of a session's units if they are here already, else None."""
         key = Key("session_analysis_metrics", (session_id,))
-        if key.kind not in self.manifest.layout.kinds() or self.store.find(key) is None:
+        # of a lock it is known whether they were here then
+        here = self.store.find(key) is not None if self.manifest.frozen is None else self.manifest.objects.get(key) is not None
+        if key.kind not in self.manifest.layout.kinds() or not here:
             return None
         return self.tables.session_metrics(session_id, annotate=False)
 

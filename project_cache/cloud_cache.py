@@ -401,7 +401,7 @@ class CloudProjectCache(ProjectCache):
         _log.warning("%s is not what %s says. It is fetched again.", path, self.current_manifest())
         try:
             self.store.renew(key)
-        except (MissingObjectError, ReadOnlyCacheError) as error:
+        except (MissingObjectError, CorruptObjectError, ReadOnlyCacheError) as error:
             raise CorruptObjectError(
                 f"{path} is not what {self.current_manifest()} says: its digest differs, and it cannot be had anew "
                 f"here. Remove it, and fetch it with from_s3_cache()."

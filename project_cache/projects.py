@@ -205,7 +205,7 @@ def published(
     requester_pays: bool = False,
     offline: bool = False,
 ) -> tuple[Manifest, Source]:
-    """Return the manifest of a project that is published on a server, and the source of its objects.
+    """Return the manifest of a project that is published on a server, and the source of its objects, its first.
 
     Parameters
     ----------
@@ -294,7 +294,12 @@ def published(
         )
     else:
         source = HttpSource(place, parts._replace(path=path).geturl(), manifest.relative)
-    return manifest, source
+    # as it can be written down, in a lock: without secrets
+    entry = SourceEntry(
+        place, "s3" if parts.scheme == "s3" else "http", place.partition("?")[0],
+        redacted(endpoint_url) if endpoint_url else None, region, anonymous, requester_pays,
+    )  # fmt: skip
+    return dataclasses.replace(manifest, sources=(entry, *manifest.sources)), source
 
 
 def _fetch_list(file: Path, digest: str | None, fetched: Callable[[str], bytes]) -> None:
@@ -313,7 +318,7 @@ def _folder_for(place: str) -> str:
     Examples
     --------
     >>> _folder_for("s3://lab-bucket/my-project")
-    'lab-bucket-my-project-bbba3c0c'
+    'lab-bucket-my-project-d5e7e52c'
     """
     hasher = new_hasher("blake3")
     hasher.update(place.encode())

@@ -16,7 +16,7 @@ from project_cache.build.component_source import ComponentSource
 from project_cache.build.failures import Failure
 from project_cache.build.plan import KIND, BuildPlan
 from project_cache.build.recipe import unchanged
-from project_cache.build.session_row import session_row
+from project_cache.build.session_row import RowNotes, session_row
 from project_cache.build.source import BuildSource, built_project
 from project_cache.cache import ProjectCache
 from project_cache.errors import MissingObjectError, ProjectCacheError, UnknownObjectError
@@ -200,19 +200,24 @@ class RawProjectCache(ProjectCache):
         """
         import pandas as pd
 
-        rows = [{"session_id": session_id, **self._row(session_id)} for session_id in self.session_ids()]
+        noted = RowNotes(self.manifest.folder / "session_rows.json")
+        rows = [{"session_id": session_id, **self._row(session_id, noted)} for session_id in self.session_ids()]
+        noted.write()
         frame = pd.DataFrame(rows)
         if frame.empty:
             frame = pd.DataFrame({"session_id": pd.Series(dtype=str)})
         return frame.set_index("session_id").drop(columns=list(suppress or ()), errors="ignore")
 
-    def _row(self, session_id: str) -> dict[str, Any]:
+    def _row(self, session_id: str, noted: RowNotes) -> dict[str, Any]:
         """Return what the table says of a session; a session that cannot be read says why."""
         record = self.project.record(session_id)
         about = {"subject_id": int(record.subject), "date": str(record.date)}
         try:
             plan = self.plan(session_id)
-            return {**about, **session_row(plan), **self._state(plan)}
+            row = noted.get(plan)
+            if row is None:
+                row = noted.keep(plan, session_row(plan))
+            return {**about, **row, **self._state(plan)}
         except ProjectCacheError as error:
             info = self.project.info(record)
             known = {"project": str(info.project), "is_ephys": bool(info.is_ephys)} if info is not None else {}
@@ -225,6 +230,8 @@ class RawProjectCache(ProjectCache):
         folder = self.manifest.folder / f"session_{plan.session_id}"
         built = [path for path in folder.glob(f"session_{plan.session_id}_*.nwb") if not path.name.startswith(".")]
         failures = sorted(folder.glob(".*.failed.json")) if folder.is_dir() else []
+        if not built and not failures:
+            return {"build_state": "not built", "build_detail": ""}
         same = unchanged(inputs_note(self.manifest.folder, plan), plan)
         if built and same:
             return {"build_state": "built", "build_detail": str(max(built, key=lambda p: p.stat().st_mtime))}
@@ -233,7 +240,7 @@ class RawProjectCache(ProjectCache):
             return {"build_state": "failed", "build_detail": failure.error if failure else "the note cannot be read"}
         if built:
             return {"build_state": "outdated", "build_detail": "the raw files have changed since it was built"}
-        return {"build_state": "not built", "build_detail": ""}
+        return {"build_state": "not built", "build_detail": "it could not be built from what was there before"}
 
     def get_all(
         self, component: str, session_ids: Iterable[Any] | None = None, *, workers: int | None = None

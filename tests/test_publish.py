@@ -41,6 +41,7 @@ from project_cache.nwb.streamed import skeleton_key
 from project_cache.publishing.destination import destination_of
 from project_cache.publishing.publication import publish
 from project_cache.testing.object_stores import SeaweedServer
+from project_cache.testing.server import ObjectServer
 
 SESSION = 715093703
 
@@ -604,6 +605,42 @@ def test_a_lock_fetches_from_where_the_project_came(tmp_path: Path) -> None:
     nwb(tmp_path / "origin/session_1/session_1.nwb", 99)
     with pytest.raises(CorruptObjectError, match="other bytes than the manifest says"):
         ProjectCache.open(lock).store.get(key)
+
+
+def served(folder: Path) -> dict[str, bytes]:
+    return {f"/{p.relative_to(folder).as_posix()}": p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_published_folder_is_opened_from_a_web_server_and_so_is_its_lock(drive: Path, tmp_path: Path) -> None:
+    own = ProjectCache.open(drive, offline=True)
+    own.publish(tmp_path / "pub")
+    (tmp_path / "pub" / "units.csv").write_text("nothing of the project")
+    with ObjectServer(served(tmp_path / "pub")) as server:
+        theirs = ProjectCache.open(server.url("/"))
+        pd.testing.assert_frame_equal(theirs.get_units(), own.get_units())
+        # metrics that are here are among a session's units
+        theirs.get_unit_analysis_metrics_for_session(SESSION)
+        pd.testing.assert_frame_equal(theirs.get_session_data(SESSION).units, own.get_session_data(SESSION).units)
+        lock = theirs.freeze(tmp_path / "analysis.lock.json")
+        shutil.rmtree(theirs.manifest.folder)
+        again = ProjectCache.open(lock)
+        pd.testing.assert_frame_equal(again.get_session_data(SESSION).units, own.get_session_data(SESSION).units)
+        assert again.manifest.folder != theirs.manifest.folder
+
+
+def test_an_old_version_is_opened_from_a_web_server(tmp_path: Path) -> None:
+    lab(tmp_path / "lab", 1).publish(tmp_path / "pub")
+    nwb(tmp_path / "lab/session_1/session_1.nwb", 11)
+    lab(tmp_path / "lab", 1, 2).publish(tmp_path / "pub")
+    key = Key("session_nwb", (1,))
+    with ObjectServer(served(tmp_path / "pub")) as server:
+        old, new = (ProjectCache.open(server.url(path)) for path in ("/manifest-1.json", "/manifest.json"))
+        assert (old.manifest.version, new.manifest.version) == ("1", "2")
+        assert old.manifest.folder == new.manifest.folder
+        one, two = old.store.get(key), new.store.get(key)
+        assert one != two
+        assert two.read_bytes() == (tmp_path / "lab/session_1/session_1.nwb").read_bytes()
+        assert one.read_bytes() != two.read_bytes()
 
 
 def test_nothing_used_is_nothing_to_freeze(tmp_path: Path) -> None:

@@ -168,6 +168,9 @@ class _Sample:
         summed = block.sum(axis=0, dtype=np.float64)
         self._total = summed if self._total is None else self._total + summed
         self._count += len(block)
+        if self._basis is not None and not block.any():
+            # nothing moved: nothing changes but the mean
+            return
         if self._basis is not None:
             block = np.concatenate([self._basis, block])
         # by the products of frames, of which there are few, and not of pixels; several times as fast as an SVD,

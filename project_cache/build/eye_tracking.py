@@ -130,12 +130,19 @@ def ellipses_of_video(path: AnyPath) -> pd.DataFrame:
         ``pupil_…`` and ``cr_…`` as of :func:`project_cache.build.features.read_ellipses`, and
         ``pupil_likelihood``. NaN where there is no pupil (a blink), or so little of it that it would be a guess.
 
+    Raises
+    ------
+    ComponentUnavailable
+        No pupil is to be seen in a sample of the frames; or PyAV is not installed.
+
     Notes
     -----
     See :func:`project_cache.analysis.pupil.find_pupil`. The grey level that divides pupil and eye is one for the
     whole video, from a sample of its frames.
     """
     level = pupil_level(sample(path, _SAMPLE))
+    if level < 0:
+        raise ComponentUnavailable(f"No pupil is to be seen in any of {_SAMPLE} frames from all of {path}.")
     names = [f"{part}_{name}" for part in ("pupil", "cr") for name in _MEASURES]
     rows: list[tuple[float, ...]] = []
     nothing = (np.nan,) * len(_MEASURES)

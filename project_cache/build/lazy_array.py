@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class LazyArray(AbstractDataChunkIterator):  # type: ignore[misc]
         Rows that are read at once when it is gone through.
     chunk : tuple of int, optional
         The shape of the chunks that it should be stored in.
+    file : tuple of (path, int), optional
+        The file in which all values lie as they are in memory, one after another, and the byte of the first.
 
     Examples
     --------
@@ -52,7 +55,9 @@ class LazyArray(AbstractDataChunkIterator):  # type: ignore[misc]
         *,
         block: int,
         chunk: tuple[int, ...] | None = None,
+        file: tuple[Path, int] | None = None,
     ) -> None:
+        self.file = file
         self.shape = tuple(int(n) for n in shape)
         self._dtype = np.dtype(dtype)
         self._read = read
@@ -194,4 +199,8 @@ def lazy(data: Any, columns: slice | None = None) -> LazyArray:
 
     rows = BLOCK // max(n_channels * data.dtype.itemsize, 1)
     block = max(rows // CHUNK_ROWS, 1) * CHUNK_ROWS
-    return LazyArray((n_samples, len(chosen)), data.dtype, read, block=block)
+    whole = isinstance(data, np.memmap) and data.flags.c_contiguous and len(chosen) == n_channels
+    # a part of a map knows its parent's offset only
+    whole = whole and not isinstance(data.base, np.ndarray) and data.filename is not None
+    file = (Path(data.filename), int(data.offset)) if whole else None
+    return LazyArray((n_samples, len(chosen)), data.dtype, read, block=block, file=file)

@@ -286,7 +286,7 @@ class Release:
         entries = [_entry(Key(name), file, below) for name, file in cloud.tables.items()]
         keys: dict[str, Key] = {}
         for name, file in cloud.files.items():
-            key = _named(file.place, patterns) or Key("file", (name,))
+            key = _named(file.place, patterns) or Key.parse(f"file/{name}")
             keys[name] = key
             if key not in taken:
                 taken[key] = file.key

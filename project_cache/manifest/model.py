@@ -207,7 +207,9 @@ class Manifest:
         own = folder / "manifest.json"
         if own.is_file():
             found = Manifest.read(own)
-            return dataclasses.replace(found, objects=found.objects or self.objects)
+            if not (_names_each(self.layout) and _names_each(found.layout)):
+                return dataclasses.replace(found, objects=found.objects or self.objects)
+            # two versions of a published project: their objects lie side by side, each where its own version says
         if isinstance(self.layout, TemplateLayout):
             layout: Layout = dataclasses.replace(self.layout, base=folder)
         else:
@@ -326,6 +328,11 @@ class Manifest:
                 f"does not say. Keep the path manifest."
             )
         return VISUAL_CODING
+
+
+def _names_each(layout: Layout) -> bool:
+    """Return whether each object is given a path of its own, as published manifests and locks do."""
+    return isinstance(layout, TemplateLayout) and not layout.templates
 
 
 def _own(data: object, origin: str, folder: Path, *, path: Path | None, trusted: bool) -> Manifest:

@@ -12,7 +12,16 @@ from h5py import h5l
 from project_cache.errors import CorruptObjectError, MissingDataError, NWBError
 from project_cache.nwb.arrays import as_text, check, path_of
 
-__all__ = ["find", "find_dataset", "find_group", "kind_of", "members", "need_dataset", "need_group", "require_whole"]
+__all__ = [
+    "find",
+    "find_dataset",
+    "find_group",
+    "kind_of",
+    "members",
+    "need_dataset",
+    "need_group",
+    "require_whole",
+]
 
 Node: TypeAlias = "h5py.Group | h5py.Dataset"
 #: a chain of soft links longer than this goes round in a circle

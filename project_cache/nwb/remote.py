@@ -72,6 +72,10 @@ class Location(str):
         """Return False: it is an object on a server."""
         return False
 
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """Refuse: what lies beside an object on a server is not looked for."""
+        raise FileNotFoundError(f"{self} is not on this machine.")
+
 
 class RemoteNWBReader(NWBReader):
     """An NWB 2 file on a server, of which only what is asked for is fetched.
@@ -106,7 +110,9 @@ class RemoteNWBReader(NWBReader):
         remote.readahead = skeleton is None
         head = self._read_at(0, 4096 if skeleton is None else len(SIGNATURE))
         if not any(head[at : at + len(SIGNATURE)] == SIGNATURE for at in (0, 512, 1024, 2048)):
-            raise NotNWBError(f"{self.path} is not an HDF5 file (it begins with {head[:8]!r}), so it is not NWB 2.")
+            raise NotNWBError(
+                f"{self.path} is not an HDF5 file (it begins with {head[:8]!r}), so it is not NWB 2."
+            )
         with self.open() as handle:
             self.version = _version(handle, self.path)
 
@@ -124,6 +130,11 @@ class RemoteNWBReader(NWBReader):
             if found is not None:
                 return found
         return self.remote.read_at(start, stop)
+
+    def close(self) -> None:
+        """Refuse all further reads, and let go of what was kept for them. Arrays that were read stay as they are."""
+        super().close()
+        self.remote.forget()
 
     def handle(self) -> h5py.File:
         """Return the file, opened to read, which is whole in itself: the caller closes it.

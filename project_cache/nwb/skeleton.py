@@ -116,7 +116,9 @@ class Skeleton:
             It is not a skeleton, or a damaged one.
         """
         if not contents.startswith(MAGIC):
-            raise ContentError(f"{origin} is not the skeleton of a file, or one of another kind than is read here.")
+            raise ContentError(
+                f"{origin} is not the skeleton of a file, or one of another kind than is read here."
+            )
         try:
             unpacker = zlib.decompressobj()
             body = unpacker.decompress(contents[len(MAGIC) :], LARGEST)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from project_cache.build.components import COMPONENTS, FUNCTIONS, in_place
 from project_cache.errors import ComponentUnavailable, ConfigurationError
+from project_cache.nwb.file import NWBReader
 from project_cache.sessions.attributes import attribute
 from project_cache.sessions.dynamic_routing_names import ALIASES, DERIVED, ITEM_ALIASES, RAW_ATTRIBUTES
 from project_cache.sessions.dynamic_routing_providers import BuiltComponents, Components, RawComponents
@@ -104,7 +105,9 @@ class DynamicRoutingSession:
                     f"{session} is built: what it was built with cannot be changed ({', '.join(given)}). Give the raw "
                     f"folder to build it anew."
                 )
-            self._components: Components = BuiltComponents(Path(session))
+            self._components: Components = BuiltComponents(
+                session if isinstance(session, NWBReader) else Path(session)
+            )
             return
         from project_cache.build.plan import BuildPlan
         from project_cache.raw.project import found, information
@@ -385,6 +388,8 @@ class DynamicRoutingSession:
 
 def is_built(session: Any) -> bool:
     """Return whether what was given is an NWB file."""
+    if isinstance(session, NWBReader):
+        return True
     return isinstance(session, str | os.PathLike) and str(os.fspath(session)).lower().endswith(".nwb")
 
 

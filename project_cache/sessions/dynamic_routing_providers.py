@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pynwb
 
     from project_cache.build.plan import BuildPlan
+    from project_cache.nwb.file import NWBReader
     from project_cache.raw.identity import SessionRecord
     from project_cache.raw.recording import RawRecording
 
@@ -143,7 +144,7 @@ class RawComponents(Components):
 class BuiltComponents(Components):
     """Components that are read from an NWB file that was built."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | NWBReader) -> None:
         self._file = Session(path)
         self._about: dict[str, Any] | None = None
         self._plan: BuildPlan | None = None

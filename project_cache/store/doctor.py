@@ -63,6 +63,7 @@ def examine(folder: Path) -> list[Finding]:
     long a path may be.
     """
     findings = [_space(folder)]
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         make_folder(folder)
         trial = folder / f".doctor-{uuid.uuid4().hex[:8]}"
@@ -82,6 +83,9 @@ def examine(folder: Path) -> list[Finding]:
         findings += [test(trial) for test in tries]
     finally:
         shutil.rmtree(trial, ignore_errors=True)
+        for each in made:
+            with contextlib.suppress(OSError):
+                each.rmdir()
     return findings
 
 
@@ -134,8 +138,8 @@ def _locks(trial: Path) -> Finding:
     if said == "excluded":
         return Finding(
             "locks", True, "another process on this machine is kept out",
-            "An object is fetched once. (Machines that share the folder may not see each other's locks: then both "
-            "fetch, and both end well.)",
+            "An object is fetched once. Machines that share the folder may not see each other's locks: then both fetch, "
+            "and both end well.",
         )  # fmt: skip
     return Finding(
         "locks", False, "they are granted to two processes at once", "Two processes may fetch the same object; both end well."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sys
@@ -39,6 +38,8 @@ def reflink(there: Path, new: Path) -> None:
 
 def relative_link(there: Path, new: Path) -> None:
     """Make ``new`` a symbolic link that still leads to ``there`` when both have been moved together."""
+    # a link to nothing is made without complaint
+    there.stat()
     new.symlink_to(os.path.relpath(there, new.parent))
 
 
@@ -51,11 +52,17 @@ def kept_once(there: Path, new: Path, ways: Sequence[Way] = WAYS) -> None:
 
     Raises
     ------
+    FileNotFoundError
+        There is no such file.
     OSError
         Not even a copy could be made.
     """
     for way in ways:
-        with contextlib.suppress(OSError, NotImplementedError):
+        try:
             way(there, new)
-            return
+        except FileNotFoundError:
+            raise
+        except (OSError, NotImplementedError):
+            continue
+        return
     shutil.copyfile(there, new)

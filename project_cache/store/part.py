@@ -282,7 +282,6 @@ class Part:
             while block := file.read(_BLOCK):
                 self._digest.update(block)
                 self.position += len(block)
-        self._digest.close()
         self._extents = {}
         self.journal = dataclasses.replace(
             self.journal, origin=origin or self.journal.origin, validator=validator, marks=(), extents=()
@@ -295,7 +294,6 @@ class Part:
 
     def close(self) -> None:
         """Close the file; what it holds stays."""
-        self._digest.close()
         with self._guard:
             file, self._file = self._file, None
         if file is not None:

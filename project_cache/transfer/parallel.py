@@ -22,8 +22,9 @@ __all__ = ["Crew", "Stream"]
 
 #: how often the crew is looked after
 _TICK_S = 0.05
-#: how often the journal says what is there
+#: how often the journal says what is there: in seconds, and at every n-th of the object
 _CHECKPOINT_S = 0.25
+_CHECKPOINTS = 64
 #: how many pieces are taken in before it is looked after again
 _AT_ONCE = 8
 #: how often bytes that were written and are not what was written are fetched again
@@ -123,7 +124,7 @@ class Crew:
     def _look_after(self) -> Again | Fail | None:
         """Return None when all pieces have arrived, or why that will not be."""
         held, checkpoint = self._part.held, self._now()
-        began = self._arrived
+        began = noted = self._arrived
         while True:
             self._wake.wait(_TICK_S)
             self._wake.clear()
@@ -153,15 +154,15 @@ class Crew:
             for _ in range(_AT_ONCE):
                 if not self._part.advance():
                     break
-            if now - checkpoint > _CHECKPOINT_S:
+            if now - checkpoint > _CHECKPOINT_S or arrived - noted > self._size // _CHECKPOINTS:
                 self._part.checkpoint(self._unfinished())
-                checkpoint = now
+                checkpoint, noted = now, arrived
 
     def _hire(self, wanted: int) -> None:
         while True:
             with self._lock:
                 full = len(self._pieces.flying) >= (1 if self._whole_only else wanted)
-                piece = None if full else self._pieces.take(self._now())
+                piece = None if full else self._take()
             if piece is None:
                 return
             self._start(piece, None)
@@ -219,7 +220,18 @@ class Crew:
             enough = len(self._pieces.flying) >= self._connections.wanted
             if self._verdict is not None or self._whole_only or enough:
                 return None
-            return self._pieces.take(self._now())
+            return self._take()
+
+    def _take(self) -> Piece | None:
+        piece = self._pieces.take(self._now())
+        while self._pieces.left_behind:
+            self._count(self._pieces.left_behind.pop())
+        return piece
+
+    def _count(self, piece: Piece) -> None:
+        hasher = self._hashers.pop(piece, None)
+        if hasher is not None:
+            self._part.add(Extent(piece.start, piece.position, hasher.hexdigest()))
 
     def _fetch(self, piece: Piece) -> Again | None:
         """Return None when a piece has come, or why it has not."""
@@ -293,6 +305,4 @@ class Crew:
         """Have what has come of a piece counted, and the rest free for others."""
         with self._lock:
             self._pieces.ended(piece)
-            hasher = self._hashers.pop(piece, None)
-            if hasher is not None:
-                self._part.add(Extent(piece.start, piece.position, hasher.hexdigest()))
+            self._count(piece)

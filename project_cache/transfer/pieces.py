@@ -78,6 +78,13 @@ class Pieces:
     stalled_s : float
         Seconds of silence after which a piece may be taken from its connection.
 
+    Attributes
+    ----------
+    flying : list of Piece
+        Those that a connection is at work on.
+    left_behind : list of Piece
+        Those that were taken from connections which had come to a stop; whoever reads it empties it.
+
     Examples
     --------
     >>> pieces = Pieces([(0, 16 * MIB)], 8 * MIB)
@@ -90,6 +97,7 @@ class Pieces:
         self._free = deque(cut(gaps, step))
         self._stalled_s = stalled_s
         self.flying: list[Piece] = []
+        self.left_behind: list[Piece] = []
 
     @property
     def all_there(self) -> bool:
@@ -110,6 +118,8 @@ class Pieces:
         elif (slow := self._slow(now)) is not None:
             start, end = slow.position, slow.end
             slow.end = slow.position
+            self.flying.remove(slow)
+            self.left_behind.append(slow)
         elif (large := self._large()) is not None:
             start, end = large.position + large.left // 2, large.end
             large.end = start

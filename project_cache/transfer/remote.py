@@ -151,7 +151,9 @@ class RemoteBytes:
         self._transport, self._pid = address.transport, os.getpid()
 
     def __repr__(self) -> str:
-        return f"<RemoteBytes {redacted(self.address.url)}: {self.requests} requests, {self.received:,} bytes>"
+        return (
+            f"<RemoteBytes {redacted(self.address.url)}: {self.requests} requests, {self.received:,} bytes>"
+        )
 
     @property
     def shown(self) -> str:
@@ -256,6 +258,10 @@ class RemoteBytes:
             with ThreadPoolExecutor(min(len(pieces), self.address.policy.connections)) as pool:
                 for piece, data in zip(pieces, pool.map(lambda p: self._get(*p), pieces), strict=True):
                     self._store(piece[0], data)
+
+    def forget(self) -> None:
+        """Let go of the blocks that are in memory."""
+        self._memory.clear()
 
     # Blocks ------------------------------------------------------------------------------------
 
@@ -363,9 +369,13 @@ class RemoteBytes:
                 f"the file instead (stream=False)."
             )
         if answer.status != 206:
-            raise ServerError(f"{self.shown} cannot be read: the server answered {answer.status}.", answer.status)
+            raise ServerError(
+                f"{self.shown} cannot be read: the server answered {answer.status}.", answer.status
+            )
         if not ranged or answer.headers.get("content-encoding", "identity") != "identity":
-            raise ContentError(f"The server sent something else than the part of {self.shown} that was asked for.")
+            raise ContentError(
+                f"The server sent something else than the part of {self.shown} that was asked for."
+            )
         if self.size not in (-1, int(total)):
             raise self._changed()
         tag, date = answer.headers.get("etag", ""), answer.headers.get("last-modified")

@@ -15,7 +15,7 @@ from project_cache.transfer.transport import Answer, Dropped
 
 __all__ = ["S3Transport", "s3_url"]
 
-_BLOCK = 256 << 10
+_BLOCK = 512 << 10
 #: what a server says to those whom it does not know, or no longer
 _NOT_WELCOME = {400, 401, 403}
 

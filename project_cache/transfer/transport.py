@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Dropped", "Transport", "WebTransport"]
 
-_BLOCK = 256 << 10
+_BLOCK = 512 << 10
 _REDIRECTS = {301, 302, 303, 307, 308}
 #: what goes to another host than the one that was meant; credentials and cookies are not among it
 _HARMLESS = {"accept", "accept-encoding", "connection", "if-range", "range", "user-agent"}

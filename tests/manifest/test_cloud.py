@@ -166,7 +166,7 @@ def test_files_get_keys_that_tell_what_they_are(tmp_path: Path) -> None:
     assert release.keys == {
         "7": Key("session_nwb", (12,)),
         "8": Key("probe_lfp_nwb", (12, "A")),
-        "9": Key("file", ("9",)),
+        "9": Key("file", (9,)),
     }
     found = release.manifest
     assert found.folder == tmp_path

@@ -138,7 +138,7 @@ def test_a_layout_that_allensdk_could_not_follow_is_not_written_for_it(tmp_path:
 
 
 def test_what_ships_is_valid_and_found() -> None:
-    assert shipped() == ["demo", "dynamic-routing", "visual-coding-neuropixels"]
+    assert shipped() == ["demo", "dynamic-routing", "visual-behavior-neuropixels", "visual-coding-neuropixels"]
     for name in shipped():
         assert Manifest.read(shipped_manifest(name)).project == name
     real = Manifest.read(shipped_manifest("visual-coding-neuropixels"))

@@ -279,10 +279,9 @@ def test_a_read_only_folder_says_so(manifest: Manifest, unprivileged: list[str])
         from pathlib import Path
         from project_cache.errors import ReadOnlyCacheError
         from project_cache.manifest.model import Manifest
-        from project_cache.store.keeping import holdings, pin, plan_prune, prune, used
+        from project_cache.store.keeping import holdings, pin, plan_prune, prune
         manifest = Manifest.visual_coding(sys.argv[1])
         held = holdings(manifest, lambda key: True)
-        used(held[0].path)
         for act in (lambda: prune(plan_prune(held, 0)), lambda: pin(held[0].path)):
             try:
                 act()

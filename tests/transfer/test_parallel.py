@@ -144,6 +144,19 @@ def test_trouble_with_a_piece_is_healed(
     assert_whole(part, large[0])
 
 
+def test_nobody_waits_for_connections_that_have_come_to_a_stop(
+    server: ObjectServer, part: Part, clock: Clock, large: list[bytes]
+) -> None:
+    for n in (2, 4, 6):
+        server.misbehave("/a.nwb", faults.stalled(200_000, 60.0), nth=n)
+    server.misbehave("/a.nwb", faults.slow(2 * RATE))
+    began = time.monotonic()
+    fetch(server, part, clock, dataclasses.replace(QUICK, silence_s=30.0, stalled_s=0.3))
+    assert time.monotonic() - began < 10.0
+    assert_whole(part, large[0])
+    assert server.sent < 1.2 * SIZE
+
+
 def test_a_server_that_knows_no_ranges_is_not_asked_for_them_for_ever(
     server: ObjectServer, part: Part, clock: Clock, large: list[bytes]
 ) -> None:

@@ -59,6 +59,8 @@ def test_what_has_come_to_a_stop_is_taken_over() -> None:
     other = pieces.take(5.1)
     assert other is not None
     assert (slow.end, other.start, other.end) == (30, 30, 100)
+    assert pieces.left_behind == [slow]
+    assert pieces.flying == [other]
     pieces.ended(slow)
     other.position = 100
     pieces.ended(other)

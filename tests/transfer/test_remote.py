@@ -68,7 +68,9 @@ def test_any_range_is_what_the_object_has(opened: Callable[..., RemoteBytes]) ->
         assert remote_bytes.size == len(DATA)
 
 
-def test_what_was_read_is_not_asked_for_again(opened: Callable[..., RemoteBytes], server: ObjectServer) -> None:
+def test_what_was_read_is_not_asked_for_again(
+    opened: Callable[..., RemoteBytes], server: ObjectServer
+) -> None:
     remote_bytes = opened()
     remote_bytes.read_at(0, 1000)
     remote_bytes.read_at(20, 5000)
@@ -190,7 +192,9 @@ def test_blocks_that_are_not_what_they_should_be_are_refused(opened: Callable[..
 # Bad servers --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", [truncated(1000), reset(100), status(503), status(429, retry_after=1), compressed()])
+@pytest.mark.parametrize(
+    "fault", [truncated(1000), reset(100), status(503), status(429, retry_after=1), compressed()]
+)
 def test_a_bad_line_is_tried_again(
     opened: Callable[..., RemoteBytes], server: ObjectServer, naps: list[float], fault: Fault
 ) -> None:

@@ -231,13 +231,28 @@ def _fitted(block: Floats, intervals: Floats) -> Floats | None:
     if extra == 0:
         return block
     if extra == 1:
-        ends = block[1:], block[:-1]
-    elif extra == -1 and len(block) > _SHORTEST_BLOCK:
-        # the script was stopped between a flip and the line's fall (or its rise, at the start)
-        ends = np.append(block[0] - intervals[0], block), np.append(block, block[-1] + intervals[-1])
-    else:
-        return None
-    return min(ends, key=lambda vsyncs: _misfit(vsyncs, intervals))
+        return min((block[1:], block[:-1]), key=lambda vsyncs: _misfit(vsyncs, intervals))
+    if extra == -1 and len(block) > _SHORTEST_BLOCK:
+        return _with_missing(block, intervals)
+    return None
+
+
+def _with_missing(vsyncs: Floats, intervals: Floats) -> Floats:
+    """The vsyncs with the one that was not recorded, at the place where the script's intervals fit best.
+
+    It is the first or last where the script was started or stopped while the line was up; else the sync board
+    missed it.
+    """
+    between = np.diff(vsyncs)
+    # up to the missing one, intervals are the script's of the same number, after it those of the next; the one
+    # across it is two of the script's
+    before = np.append(0.0, np.cumsum((between - intervals[:-1]) ** 2))
+    after = np.append(np.cumsum((between - intervals[1:])[::-1] ** 2)[::-1], 0.0)
+    across = (between - intervals[:-1] - intervals[1:]) ** 2
+    missing = int(np.argmin([after[0], *(before[:-1] + across + after[1:]), before[-1]]))
+    if missing == 0:
+        return np.append(vsyncs[0] - intervals[0], vsyncs)
+    return np.insert(vsyncs, missing, vsyncs[missing - 1] + intervals[missing - 1])
 
 
 def _misfit(vsyncs: Floats, intervals: Floats) -> float:
