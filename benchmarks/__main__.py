@@ -17,10 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import transfers
 from benchmarks.data import ROOT, SESSION_ID, bench_session, copy_of, large_project, shared
 
 TASKS = Path(__file__).resolve().parent / "tasks"
-GROUPS = ("import", "first", "all", "every", "responses", "tables", "race")
+GROUPS = ("import", "first", "all", "every", "responses", "tables", "race", "cloud", "transfer")
 
 
 def run(python: str, task: str, *args: str) -> dict[str, Any]:
@@ -256,6 +257,65 @@ def race(report: Report, peer: str, folder: Path) -> None:
     )  # fmt: skip
 
 
+def cloud(report: Report, peer: str, folder: Path, repeats: int) -> None:
+    """Measure how a cache of Visual Behavior Neuropixels' size is constructed, from its folder and with its bucket."""
+    from benchmarks.cloud_data import MANIFEST, large_cloud
+    from project_cache.testing.object_stores import SeaweedServer
+    from project_cache.visual_behavior import VisualBehaviorNeuropixelsProjectCache as Cache
+
+    source = large_cloud(folder / "large_cloud")
+    with tempfile.TemporaryDirectory(dir=folder) as place, SeaweedServer(
+        Path(place) / "weed", public=(Cache.BUCKET_NAME,)
+    ) as server:
+        server.make_bucket(Cache.BUCKET_NAME)
+        key = f"{Cache.PROJECT_NAME}/manifests/{MANIFEST}"
+        server.client().put_object(Bucket=Cache.BUCKET_NAME, Key=key, Body=(source / MANIFEST).read_bytes())
+        os.environ["AWS_ENDPOINT_URL_S3"] = server.endpoint_url
+        try:
+            for way in ("from_local_cache", "from_s3_cache"):
+                theirs = [run(peer, "cloud", "allensdk", way, str(source)) for _ in range(repeats)]
+                new = run(sys.executable, "cloud", "ours", way, str(source))
+                ours = [run(sys.executable, "cloud", "ours", way, str(source)) for _ in range(2 * repeats + 1)]
+                assert {(r["sessions"], r["units"]) for r in ours} == {(r["sessions"], r["units"]) for r in theirs}
+                report.raw[f"cloud {way}"] = {"ours": ours, "ours, first ever": new, "allensdk": theirs}
+                report.row(
+                    f"`VisualBehaviorNeuropixelsProjectCache.{way}` (319,013 units)",
+                    median(theirs, "steps", "construct"),
+                    median(ours, "steps", "construct"),
+                    limit="tables are read when they are asked for",
+                )
+                total = [
+                    statistics.median(sum(r["steps"].values()) for r in runs) for runs in (theirs, ours, [new])
+                ]
+                report.row(
+                    "… and its sessions and units", total[0], total[1], limit=f"first ever: {_shown(total[2], 's')}"
+                )
+        finally:
+            del os.environ["AWS_ENDPOINT_URL_S3"]
+
+
+def streaming(report: Report, cache: Path, repeats: int) -> None:
+    """Measure sessions that are read where they lie; AllenSDK cannot, so that others stand in its place."""
+    from benchmarks.streaming import measured
+
+    found = measured(cache, 2 * repeats + 1)
+    report.raw["streaming"] = found
+    for ours, theirs in (
+        ("Session, with the skeleton", "remfile+h5py"),
+        ("Session, without", "remfile+h5py"),
+        ("EcephysSession, with the skeleton", "remfile+h5py"),
+        ("EcephysSession, without", "remfile+h5py"),
+        ("session.nwb, with the skeleton", "fsspec+pynwb"),
+        ("session.nwb, without", "fsspec+pynwb"),
+    ):
+        report.row(
+            f"one unit's spikes, 30 ms away: {ours} ({theirs} in AllenSDK's column)",
+            median(found[theirs], "all"),
+            median(found[ours], "all"),
+            limit=f"requests: {median(found[theirs], 'requests'):.0f} and {median(found[ours], 'requests'):.0f}",
+        )
+
+
 def main() -> None:
     """Measure, print, and write JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -282,7 +342,7 @@ def main() -> None:
     report, only, n = Report(), set(arguments.only), arguments.repeats
     if "import" in only:
         imports(report, peer, n)
-    if only & {"first", "all", "every", "responses"}:
+    if only & {"first", "all", "every", "responses", "streaming"}:
         cache = bench_session(peer, folder)
         # once each before anything counts: the page cache and compiled Python are then warm for both
         run(sys.executable, "session", "h5py", "all", str(cache), str(SESSION_ID))
@@ -295,15 +355,21 @@ def main() -> None:
             properties(report, peer, cache, n)
         if "responses" in only:
             responses(report, peer, cache, n)
+        if "streaming" in only:
+            streaming(report, cache, n)
     if "tables" in only:
         tables(report, peer, folder, n)
     if "race" in only:
         race(report, peer, folder)
+    if "cloud" in only:
+        cloud(report, peer, folder, n)
+    moved = transfers.measured(folder, set(transfers.GROUPS), 2 * n + 1, 1000) if "transfer" in only else []
+    report.raw["transfer"] = moved
     machine = {"python": platform.python_version(), "platform": platform.platform(), "cores": os.cpu_count()}
     target = arguments.json or folder / "benchmark.json"
     target.write_text(json.dumps({"machine": machine, "rows": report.rows, "raw": report.raw}, indent=1))
     print(
-        f"\n{report.markdown()}\n\n{machine['platform']}, {machine['cores']} cores, Python {machine['python']}. All runs: {target}"
+        f"\n{report.markdown()}\n\n{transfers.markdown(moved)}\n\n{machine['platform']}, {machine['cores']} cores, Python {machine['python']}. All runs: {target}"
     )
 
 

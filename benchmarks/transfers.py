@@ -221,6 +221,12 @@ def measured(folder: Path, only: set[str], repeats: int, mb: int) -> list[Row]:
     return found
 
 
+def markdown(found: list[Row]) -> str:
+    """Return the table."""
+    lines = ["| | peer | project_cache, digest included | |", "|---|--:|--:|---|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in found])
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transfers", description=__doc__)
@@ -229,12 +235,7 @@ def main() -> None:
     parser.add_argument("--mb", type=int, default=1000)
     parser.add_argument("--only", nargs="*", choices=GROUPS, default=GROUPS)
     arguments = parser.parse_args()
-    lines = ["| | peer | project_cache, digest included | |", "|---|--:|--:|---|"]
-    lines += [
-        "| " + " | ".join(row) + " |"
-        for row in measured(arguments.folder, set(arguments.only), arguments.repeats, arguments.mb)
-    ]
-    print("\n" + "\n".join(lines))
+    print("\n" + markdown(measured(arguments.folder, set(arguments.only), arguments.repeats, arguments.mb)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from project_cache.errors import (
     UnknownObjectError,
 )
 from project_cache.housekeeping import KeepsHouse
+from project_cache.manifest.cloud import is_manifest_name
 from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
 from project_cache.manifest.schema import shipped
@@ -214,8 +215,8 @@ class ProjectCache(KeepsHouse, Publishes):
         ----------
         project : str or pathlib.Path
             The name of a manifest that ships with the package (``"demo"``, ``"visual-coding-neuropixels"``), which
-            then has a folder of its own in :func:`cache_dir`; or a manifest file; or the folder it is in; or an address
-            that a project is published at (see :meth:`from_s3`).
+            then has a folder of its own in :func:`cache_dir`; or a manifest file; or the folder it is in; or a folder
+            that AllenSDK's cloud cache has filled; or an address that a project is published at (see :meth:`from_s3`).
         **options
             ``layers``, ``offline``, ``progress``, ``fetch_tries``, ``lock_timeout`` as in the class.
 
@@ -226,9 +227,12 @@ class ProjectCache(KeepsHouse, Publishes):
         """
         if isinstance(project, str) and "://" in project:
             return cls.from_s3(project, **options)
+        filled = _filled_by_allensdk(Path(project))
+        if filled is not None:
+            return _released(filled, Path(project), **options)
         manifest = named(project)
         if manifest.releases is not None:
-            return _released(manifest, manifest.folder, **options)
+            return _released(manifest.project, manifest.folder, **options)
         self = cls.__new__(cls)
         self._setup(manifest, **options)
         return self
@@ -281,7 +285,7 @@ class ProjectCache(KeepsHouse, Publishes):
         if prefix is None and project in shipped():
             manifest = named(project)
             if manifest.releases is not None:
-                return _released(manifest, cache_dir or manifest.folder, **bucket, **options)
+                return _released(project, cache_dir or manifest.folder, **bucket, **options)
             raise ConfigurationError(f"{project} is not published in versions: ProjectCache.open({project!r}) opens it.")
         url = project if "://" in project else f"s3://{project}/{prefix or ''}"
         offline = options.get("offline")
@@ -716,9 +720,19 @@ class ProjectCache(KeepsHouse, Publishes):
         return {**self.__dict__, "_tables": None}
 
 
-def _released(manifest: Manifest, folder: str | Path, **options: Any) -> ProjectCache:
+def _filled_by_allensdk(folder: Path) -> str | None:
+    """Return the name of the project whose versions a folder has, or None if it is not such a folder."""
+    if not folder.is_dir() or (folder / "manifest.json").exists():
+        return None
+    for project in RELEASED:
+        if any(is_manifest_name(path.name) for path in folder.glob(f"{project}_*.json")):
+            return project
+    return None
+
+
+def _released(project: str, folder: str | Path, **options: Any) -> ProjectCache:
     """Return the cache of a shipped project that is published in versions."""
-    module, name = RELEASED[manifest.project]
+    module, name = RELEASED[project]
     cache: ProjectCache = getattr(importlib.import_module(module), name).from_s3_cache(folder, **options)
     return cache
 

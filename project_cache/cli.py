@@ -1,12 +1,14 @@
 """The command line: a thin face on the calls of :class:`~project_cache.cache.ProjectCache`.
 
-Exit codes: 0 all is well; 1 something went wrong, said in one sentence; 2 wrong usage; 3 ``verify`` found
-something that is not good; 130 interrupted.
+Exit codes: 0 all is well; 1 something went wrong, said in one sentence; 2 wrong usage; 3 ``verify``, ``repair`` or
+``doctor`` found something that is not good (and ``repair`` could not mend it), or ``prune`` could not keep to the budget;
+130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
@@ -57,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="project-cache",
         description="A project of recording sessions in a local folder, filled as sessions are asked for.",
-        epilog="Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 verify found something not good, 130 interrupted.",
+        epilog="Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 verify, repair or doctor found something not good or prune "
+        "could not keep to the budget, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"project-cache {__version__}")
     common = argparse.ArgumentParser(add_help=False)
@@ -102,12 +105,85 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--workers", type=int, metavar="N", help="threads (default: one for each core)")
     verify.set_defaults(command=_verify)
 
+    _add_housekeeping(commands, common)
+    _add_publishing(commands, common)
+
     demo = commands.add_parser("demo", parents=[common], help="make a small synthetic project and look at it")
     demo.add_argument(
         "--figure", default="project_cache_demo.png", metavar="PNG", help="where the figure goes"
     )
     demo.set_defaults(command=_demo)
     return parser
+
+
+def _add_housekeeping(commands: Any, common: argparse.ArgumentParser) -> None:
+    repair = commands.add_parser(
+        "repair", parents=[common], help="verify files, and fetch what is damaged of them again"
+    )
+    repair.add_argument("what", nargs="*", metavar="KEY", help="objects (default: all that are there)")
+    repair.add_argument("--workers", type=int, metavar="N", help="threads (default: one for each core)")
+    repair.set_defaults(command=_repair)
+
+    prune = commands.add_parser(
+        "prune", parents=[common], help="remove what was used least recently, to keep to a number of bytes"
+    )
+    prune.add_argument("budget", metavar="BYTES", help="what may stay: '500 GB', '2 GiB', a number of bytes")
+    prune.add_argument(
+        "--keep", action="append", default=[], metavar="WHAT", help="a session id or a key that stays"
+    )
+    prune.add_argument("-n", "--dry-run", action="store_true", help="say what would go, and remove nothing")
+    prune.add_argument(
+        "--unobtainable", action="store_true", help="also what no source could give back: it is gone for good"
+    )
+    prune.set_defaults(command=_prune)
+
+    for name, does in (("pin", "keep objects from being pruned"), ("unpin", "let objects be pruned again")):
+        pin = commands.add_parser(name, parents=[common], help=does)
+        pin.add_argument(
+            "what", nargs="+", metavar="WHAT", help="a session id, or a key (session_nwb/715093703)"
+        )
+        pin.set_defaults(command=_pin, pinned=name == "pin")
+
+    du = commands.add_parser("du", parents=[common], help="say what takes how much room, the largest first")
+    du.add_argument("--rows", type=int, default=20, metavar="N", help="rows to print (default 20; 0: all)")
+    du.set_defaults(command=_du)
+
+    doctor = commands.add_parser(
+        "doctor", parents=[common], help="try out what the file system of the cache can do"
+    )
+    doctor.set_defaults(command=_doctor)
+
+
+def _add_publishing(commands: Any, common: argparse.ArgumentParser) -> None:
+    publish = commands.add_parser(
+        "publish", parents=[common], help="publish the project for others to open, as a new version"
+    )
+    publish.add_argument("destination", metavar="DESTINATION", help="s3://bucket/prefix, or a folder")
+    publish.add_argument(
+        "--as", dest="label", metavar="VERSION", help="what the version is called (default: counted)"
+    )
+    publish.add_argument("--tables", metavar="KIND,…", help="tables to publish (default: all that are here)")
+    publish.add_argument("--sessions", metavar="ID,…", help="sessions to publish (default: all that is here)")
+    publish.add_argument("--project", metavar="NAME", help="what the project is called there")
+    publish.add_argument("--description", metavar="TEXT", help="what its manifest says of it")
+    publish.add_argument("--endpoint-url", metavar="URL", help="an S3 server other than Amazon's")
+    publish.set_defaults(command=_publish)
+
+    freeze = commands.add_parser(
+        "freeze", parents=[common], help="write a lock: objects, with their digests and where they can be had"
+    )
+    freeze.add_argument("lock", metavar="FILE", help="the lock, such as analysis.lock.json")
+    freeze.add_argument(
+        "what", nargs="*", metavar="WHAT", help="session ids and keys (default: all that is here)"
+    )
+    freeze.set_defaults(command=_freeze)
+
+    versions = commands.add_parser(
+        "versions", parents=[common], help="list the versions of a published project"
+    )
+    versions.add_argument("destination", metavar="DESTINATION", help="s3://bucket/prefix, or a folder")
+    versions.add_argument("--endpoint-url", metavar="URL", help="an S3 server other than Amazon's")
+    versions.set_defaults(command=_versions)
 
 
 def _cache(arguments: argparse.Namespace, project: str | None = None) -> ProjectCache:
@@ -236,6 +312,127 @@ def _verify(arguments: argparse.Namespace) -> int:
             + ("." if good == len(verdicts) else "; fetch the others again.")
         )
     return OK if all(v.ok for v in verdicts) else NOT_GOOD
+
+
+def _repair(arguments: argparse.Namespace) -> int:
+    from project_cache.housekeeping import REPAIRED
+    from project_cache.manifest.keys import Key
+
+    cache = _cache(arguments)
+    found = cache.repair([Key.parse(k) for k in arguments.what] or None, workers=arguments.workers)
+    if arguments.json:
+        _write_json({str(key): what for key, what in found.items()})
+    else:
+        for key, what in found.items():
+            print(f"{key}  {what}")
+        print(
+            "All objects are good."
+            if not found
+            else f"{sum(w == REPAIRED for w in found.values())} of {len(found)} repaired."
+        )
+    return OK if all(what == REPAIRED for what in found.values()) else NOT_GOOD
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    from project_cache.manifest.keys import Key
+
+    cache = _cache(arguments)
+    plan = cache.prune(
+        arguments.budget,
+        keep=[Key.parse(what) if "/" in what else what for what in arguments.keep],
+        dry_run=arguments.dry_run,
+        unobtainable=arguments.unobtainable,
+    )
+    if arguments.json:
+        _write_json(
+            {
+                "removed": [{"key": str(h.key), "bytes": h.size} for h in plan.remove],
+                "kept": [{"key": str(h.key), "bytes": h.size, "why": why} for h, why in plan.keep],
+                "before": plan.before, "after": plan.after, "budget": plan.budget, "dry_run": arguments.dry_run,
+            }
+        )  # fmt: skip
+    else:
+        print(plan)
+    return OK if plan.reached else NOT_GOOD
+
+
+def _pin(arguments: argparse.Namespace) -> int:
+    cache = _cache(arguments)
+    (cache.pin if arguments.pinned else cache.unpin)(*arguments.what)
+    return OK
+
+
+def _du(arguments: argparse.Namespace) -> int:
+    table = _cache(arguments).du()
+    if arguments.json:
+        _write_json(json.loads(table.reset_index().to_json(orient="records", date_format="iso")))
+        return OK
+    from project_cache.display.tables import text_table
+
+    if len(table):
+        print(text_table(table, max_rows=arguments.rows or None))
+    print(f"{table.bytes.sum() / 1e9:,.3f} GB in {len(table)} objects")
+    return OK
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    findings = _cache(arguments).doctor()
+    if arguments.json:
+        _write_json([dataclasses.asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            print(finding)
+    return OK if all(finding.ok for finding in findings) else NOT_GOOD
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    from project_cache.manifest.keys import Key
+
+    sessions = _listed(arguments.sessions)
+    done = _cache(arguments).publish(
+        arguments.destination,
+        arguments.label,
+        tables=_listed(arguments.tables),
+        # ids as keys have them: numbers, mostly
+        sessions=None if sessions is None else [Key.parse(f"session/{each}").args[0] for each in sessions],
+        project=arguments.project,
+        description=arguments.description,
+        endpoint_url=arguments.endpoint_url,
+    )
+    if arguments.json:
+        _write_json(dataclasses.asdict(done))
+    else:
+        print(done)
+    return OK
+
+
+def _listed(said: str | None) -> list[str] | None:
+    return None if said is None else [each.strip() for each in said.split(",") if each.strip()]
+
+
+def _freeze(arguments: argparse.Namespace) -> int:
+    cache = _cache(arguments)
+    keys = list(cache.store.present())
+    if arguments.what:
+        keys = cache.named_objects(arguments.what)
+    lock = cache.freeze(arguments.lock, keys)
+    if arguments.json:
+        _write_json({"lock": str(lock), "objects": [str(key) for key in keys]})
+    else:
+        print(lock)
+    return OK
+
+
+def _versions(arguments: argparse.Namespace) -> int:
+    from project_cache.publishing.publication import versions
+
+    found = versions(arguments.destination, endpoint_url=arguments.endpoint_url)
+    if arguments.json:
+        _write_json([dataclasses.asdict(version) for version in found])
+    else:
+        for version in found:
+            print(f"{version.version}  {version.manifest}  {version.published}")
+    return OK
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ from project_cache.files import digest_of
 from project_cache.manifest.cloud import Release, comparison
 from project_cache.manifest.keys import Key
 from project_cache.manifest.layout import absolute
+from project_cache.manifest.model import SourceEntry
 from project_cache.projects import offline_wanted
 from project_cache.sources.base import Source
 from project_cache.sources.twins import TwinSource
@@ -290,10 +291,19 @@ class CloudProjectCache(ProjectCache):
         self.manifest, self.store = self._current.release.manifest, self._current.store
         self._folder.note_used(name)
 
+    def _origins(self) -> tuple[tuple[SourceEntry, ...], Path | None]:
+        """Return the bucket, and the folder of the version in use."""
+        cloud = self._current.release.cloud
+        name = self.BUCKET_NAME if self._bucket is None else self._bucket.name
+        bucket = SourceEntry(
+            f"bucket {name}", "s3", f"s3://{name}/{cloud.project}", region=self.REGION, anonymous=True
+        )
+        return (bucket,), self._folder.path / self._folder.below(cloud)
+
     def _release(self, name: str, folder: Path) -> Release:
         cloud = self._folder.manifest(name)
         below = self._folder.below(cloud)
-        return Release.of(cloud, folder, self.LAYOUT, below=below, session_class=self.SESSION_CLASS)
+        return Release(cloud, folder, self.LAYOUT, below=below, session_class=self.SESSION_CLASS)
 
     def _version(self, name: str) -> Version:
         """Return a version, whose manifest is fetched if it is not there."""
@@ -310,7 +320,7 @@ class CloudProjectCache(ProjectCache):
                 S3Source(
                     f"bucket {self._bucket.name}",
                     f"s3://{self._bucket.name}",
-                    release.places.get,
+                    release.place,
                     version_of=release.manifest.version_of,
                     transport=self._bucket.transport,
                 )
@@ -372,17 +382,27 @@ class CloudProjectCache(ProjectCache):
     def tables(self) -> NoReturn:
         """Refuse: these are the tables of another kind of project."""
         calls = [name for name in dir(type(self)) if name.startswith("get_") and name.endswith("_table")]
-        raise ConfigurationError(f"The tables of {self.PROJECT_NAME} have calls of their own: {', '.join(calls)}.")
+        raise ConfigurationError(
+            f"The tables of {self.PROJECT_NAME} have calls of their own: {', '.join(calls)}."
+        )
 
-    def _table(self, name: str, id_name: str) -> pd.DataFrame:
-        """Return a table by its ids, as its CSV has it."""
+    def _table(self, name: str, id_name: str, *needed: str) -> pd.DataFrame:
+        """Return a table by its ids, as its CSV has it.
+
+        Raises
+        ------
+        CorruptObjectError
+            It has no such ids, or lacks a column that is needed.
+        """
         key = Key(name)
         if name not in self._current.release.cloud.tables:
             raise MissingObjectError(f"{self.current_manifest()} names no table {name!r}.")
         path = self._get(key)
         self._make_sure(key, path)
         keep = not self._folder.static and path == self.manifest.locate(key)
-        return table_file(path, id_name, keep=keep).frame()
+        table = table_file(path, id_name, keep=keep)
+        table.load(needed)
+        return table.frame()
 
     def _make_sure(self, key: Key, path: Path) -> None:
         """Compare the digest of a table that came here by other hands: half a table can look like a whole one."""

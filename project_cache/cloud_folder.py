@@ -69,7 +69,9 @@ class CloudFolder:
         Whether the folder is laid out as the bucket is, with the newest version's files alone.
     """
 
-    def __init__(self, project: str, path: Path, bucket: Bucket | None = None, *, static: bool = False) -> None:
+    def __init__(
+        self, project: str, path: Path, bucket: Bucket | None = None, *, static: bool = False
+    ) -> None:
         self.project = project
         self.path = path
         self.bucket = bucket
@@ -169,7 +171,9 @@ class CloudFolder:
 
     def _unknown(self, name: str) -> NoReturn:
         names = self.published or self.available()
-        raise ManifestError(f"{name!r} is no manifest of {self.project}. There are: {', '.join(names) or 'none'}.")
+        raise ManifestError(
+            f"{name!r} is no manifest of {self.project}. There are: {', '.join(names) or 'none'}."
+        )
 
     # What is used ------------------------------------------------------------------------------
 

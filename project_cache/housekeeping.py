@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from project_cache.errors import ProjectCacheError, ReadOnlyCacheError
 from project_cache.manifest.keys import Key
 from project_cache.store.doctor import Finding, examine
 from project_cache.store.keeping import (
+    Holding,
     PrunePlan,
     byte_count,
     holdings,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from project_cache.manifest.model import Manifest
+    from project_cache.store.blocks import BlockCache
     from project_cache.store.store import Store, Verdict
 
 __all__ = ["REPAIRED", "KeepsHouse"]
@@ -71,7 +74,9 @@ class KeepsHouse:
         found: dict[Key, str] = {}
         for verdict in self.verify(chosen, workers=workers):
             if verdict.state == "corrupt" and verdict.path != self.manifest.locate(verdict.key):
-                found[verdict.key] = f"{verdict.path} is in a layer, which is not written to: replace it there."
+                found[verdict.key] = (
+                    f"{verdict.path} is in a layer, which is not written to: replace it there."
+                )
             elif verdict.state == "corrupt" or (verdict.state == "missing" and chosen is not None):
                 try:
                     self._renew(verdict.key)
@@ -107,7 +112,8 @@ class KeepsHouse:
     ) -> PrunePlan:
         """Remove the objects that were used least recently, until the cache keeps to a budget.
 
-        What is pinned, in `keep` or in use stays; so does what no source could give back.
+        Blocks of what was streamed get what the objects leave of it. What is pinned, in `keep` or in use stays; so does
+        what no source could give back.
 
         Parameters
         ----------
@@ -129,10 +135,25 @@ class KeepsHouse:
         held = holdings(self.manifest, self.store.obtainable)
         kept: set[Key] = set()
         for each in keep:
-            kept |= {each} if isinstance(each, Key) else {h.key for h in held if h.key.args[:1] == (_id(each),)}
+            kept |= (
+                {each} if isinstance(each, Key) else {h.key for h in held if h.key.args[:1] == (_id(each),)}
+            )
         busy = open_files(h.path for h in held)
-        plan = plan_prune(held, byte_count(max_bytes), keep=kept, busy=busy, unobtainable=unobtainable)
-        return plan if dry_run else prune(plan, self.store.forget)
+        budget = byte_count(max_bytes)
+        plan = plan_prune(held, budget, keep=kept, busy=busy, unobtainable=unobtainable)
+        if dry_run:
+            return plan
+        plan = prune(plan, self.store.forget)
+        # what was streamed is there for speed alone, and takes what is left of the budget
+        self._blocks(max(0, budget - plan.after)).shrink()
+        return plan
+
+    def _blocks(self, budget: int = sys.maxsize) -> BlockCache:
+        """Return the blocks of what was streamed."""
+        from project_cache.nwb.streamed import BLOCKS
+        from project_cache.store.blocks import BlockCache
+
+        return BlockCache(self.manifest.folder / BLOCKS, budget)
 
     def pin(self, *what: Any) -> None:
         """Keep objects from being pruned: keys, or ids of sessions (all that is here of them).
@@ -142,15 +163,16 @@ class KeepsHouse:
         MissingObjectError
             One is not in the cache folder.
         """
-        for key in self._meant(what):
+        for key in self.named_objects(what):
             pin(self.manifest.locate(key))
 
     def unpin(self, *what: Any) -> None:
         """Let objects be pruned again."""
-        for key in self._meant(what):
+        for key in self.named_objects(what):
             unpin(self.manifest.locate(key))
 
-    def _meant(self, what: Iterable[Any]) -> list[Key]:
+    def named_objects(self, what: Iterable[Any]) -> list[Key]:
+        """Return the keys that are meant: of a key itself (or its text), of a session's id all that is here of it."""
         found: list[Key] = []
         kinds = self.manifest.layout.kinds()
         for each in what:
@@ -163,13 +185,18 @@ class KeepsHouse:
         return found
 
     def du(self) -> pd.DataFrame:
-        """Return what the objects of the cache take: one row each, the largest first.
+        """Return what the objects of the cache take: one row each, the largest first; and one for what was streamed.
 
         Columns: ``kind``, ``bytes``, ``used`` (when, UTC), ``pinned``, ``again`` (whether it could be had again).
         """
         import pandas as pd
 
-        held = sorted(holdings(self.manifest, self.store.obtainable), key=lambda h: -h.size)
+        held = holdings(self.manifest, self.store.obtainable)
+        blocks = self._blocks()
+        if streamed := blocks.shrink():
+            used = blocks.folder.stat().st_mtime
+            held.append(Holding(Key(blocks.folder.name), blocks.folder, streamed, used))
+        held.sort(key=lambda h: -h.size)
         return pd.DataFrame(
             {
                 "kind": [h.key.kind for h in held],

@@ -10,7 +10,7 @@ from project_cache.manifest.keys import Key
 from project_cache.manifest.layout import absolute
 
 if TYPE_CHECKING:
-    from project_cache.manifest.model import Manifest
+    from project_cache.manifest.model import Manifest, SourceEntry
     from project_cache.publishing.publication import Published, Version
     from project_cache.store.store import Store
 
@@ -107,11 +107,17 @@ class Publishes:
         ConfigurationError
             Nothing was used yet.
         """
-        from project_cache.projects import known_sources
         from project_cache.publishing.lock import frozen
 
         lock = absolute(path)
-        return frozen(self.store, known_sources(self.manifest), lock, keys).write(lock)
+        sources, folder = self._origins()
+        return frozen(self.store, sources, lock, keys, folder).write(lock)
+
+    def _origins(self) -> tuple[tuple[SourceEntry, ...], Path | None]:
+        """Return where objects come from, and the folder in which they lie as they do there (None: the cache's own)."""
+        from project_cache.projects import known_sources
+
+        return known_sources(self.manifest), None
 
     @staticmethod
     def published_versions(destination: str | Path, *, endpoint_url: str | None = None) -> list[Version]:

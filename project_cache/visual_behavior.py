@@ -21,6 +21,9 @@ __all__ = ["VisualBehaviorNeuropixelsProjectCache"]
 
 #: what the tables have for "no file"
 NO_FILE = -999
+ABNORMALITIES = ("abnormal_histology", "abnormal_activity")
+#: what the table of probes says of the LFP
+OF_LFP = ("has_lfp_data", "lfp_sampling_rate", "file_id")
 
 
 class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
@@ -49,18 +52,22 @@ class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
         filter_abnormalities : bool
             Leave out sessions with abnormal histology or abnormal activity.
         """
-        table = _nullable(self._table("ecephys_sessions", "ecephys_session_id"))
-        if filter_abnormalities:
-            table = table[table["abnormal_histology"].isna() & table["abnormal_activity"].isna()]
+        table = _nullable(self._table("ecephys_sessions", "ecephys_session_id", "file_id"))
+        for name in ABNORMALITIES if filter_abnormalities else ():
+            # the first versions do not say
+            if name in table.columns:
+                table = table[table[name].isna()]
         return table
 
     def get_behavior_session_table(self) -> pd.DataFrame:
         """Return one row for each behavior session, training included, by ``behavior_session_id``."""
-        return _nullable(self._table("behavior_sessions", "behavior_session_id"))
+        return _nullable(
+            self._table("behavior_sessions", "behavior_session_id", "ecephys_session_id", "file_id")
+        )
 
     def get_probe_table(self) -> pd.DataFrame:
         """Return one row for each probe of each session, by ``ecephys_probe_id``."""
-        return self._table("probes", "ecephys_probe_id")
+        return self._table("probes", "ecephys_probe_id", "ecephys_session_id", "name", *OF_LFP)
 
     def get_channel_table(self) -> pd.DataFrame:
         """Return one row for each channel of each probe, by ``ecephys_channel_id``."""
@@ -190,7 +197,9 @@ class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
         probes = self.get_probe_table()
         probes = probes[(probes["ecephys_session_id"] == session_id) & probes["has_lfp_data"].astype(bool)]
         rows = zip(probes["name"], probes["file_id"], probes["lfp_sampling_rate"], strict=True)
-        return {name: (self._file(file_id, f"The LFP of {name}"), float(rate)) for name, file_id, rate in rows}
+        return {
+            name: (self._file(file_id, f"The LFP of {name}"), float(rate)) for name, file_id, rate in rows
+        }
 
     def _probe_meta(self, session_id: int, *, stream: bool) -> dict[str, Any]:
         from project_cache.sessions.behavior_ecephys import ProbeWithLFPMeta
@@ -203,9 +212,7 @@ class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
         }
 
 
-def _reopened(
-    cache: VisualBehaviorNeuropixelsProjectCache, call: str, session_id: int, stream: bool
-) -> Any:
+def _reopened(cache: VisualBehaviorNeuropixelsProjectCache, call: str, session_id: int, stream: bool) -> Any:
     """Return a session that was pickled, by its cache and its id."""
     return getattr(cache, call)(session_id, stream=stream)
 
@@ -218,7 +225,14 @@ def _nullable(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of sessions with its whole numbers as such, missing ones included."""
     import pandas as pd
 
-    table = table.astype({name: "Int64" for name in _WHOLE if name in table.columns})
+    table = table.astype(
+        {name: "Int64" for name in _WHOLE if name in table.columns and _is_whole(table[name])}
+    )
     if table.index.name in _WHOLE:
         table.index = pd.Index(table.index.astype("Int64"), name=table.index.name)
     return table
+
+
+def _is_whole(column: pd.Series[Any]) -> bool:
+    """Return whether a column has whole numbers and nothing else, as far as it has anything."""
+    return column.dtype.kind in "iu" or (column.dtype.kind == "f" and bool((column.dropna() % 1 == 0).all()))

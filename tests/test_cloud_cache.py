@@ -37,6 +37,7 @@ from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
 from project_cache.manifest.schema import shipped_manifest
 from project_cache.store.links import hard_link, kept_once, reflink, relative_link
+from project_cache.testing import faults
 from project_cache.testing.object_stores import SeaweedServer
 from project_cache.testing.server import ObjectServer
 
@@ -193,7 +194,9 @@ def nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def visible(folder: Path) -> list[str]:
     return sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name[0] != "."
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name[0] != "."
     )
 
 
@@ -253,6 +256,32 @@ def test_what_is_read_from_the_bucket_is_not_downloaded(bucket: SeaweedServer, t
     assert not (tmp_path / f"{PROJECT}-0.10.0" / "behavior_only_sessions").exists()
 
 
+def test_a_folder_by_its_path(filled: Path) -> None:
+    cache = ProjectCache.open(filled, offline=True)
+    assert type(cache) is Cache
+    assert cache.get_session_data(S1).identifier == "session 1"
+
+
+@pytest.mark.parametrize(
+    ("table", "header", "call"),
+    [
+        ("ecephys_sessions", "ecephys_session_id", "get_ecephys_session_table"),
+        ("behavior_sessions", "behavior_session_id,file_id", "get_behavior_session_table"),
+        ("probes", "ecephys_probe_id,ecephys_session_id,name", "get_probe_table"),
+        ("units", "id", "get_unit_table"),
+    ],
+)
+def test_tables_that_lack_what_is_needed(filled: Path, table: str, header: str, call: str) -> None:
+    path = filled / f"{PROJECT}-0.9.0" / "project_metadata" / f"{table}.csv"
+    before = digest_of(path, "blake2b").partition(":")[2]
+    path.write_text(f"{header}\n{','.join('1' for _ in header.split(','))}\n")
+    for name in (OLD, NEW):
+        text = (filled / name).read_text()
+        (filled / name).write_text(text.replace(before, digest_of(path, "blake2b").partition(":")[2]))
+    with pytest.raises(CorruptObjectError, match="has no column"):
+        getattr(Cache.from_local_cache(filled), call)()
+
+
 def test_what_there_is_not(bucket: SeaweedServer, tmp_path: Path) -> None:
     cache = Cache.from_s3_cache(tmp_path)
     with pytest.raises(UnknownObjectError, match="no recording session 5"):
@@ -299,7 +328,9 @@ def test_tables(filled: Path) -> None:
 def test_another_bucket_and_another_server(server: SeaweedServer, tmp_path: Path) -> None:
     cache = Cache.from_s3_cache(tmp_path / "a", endpoint_url=server.endpoint_url)
     assert len(cache.get_channel_table()) == 1
-    with pytest.raises(TransferError, match="s3://nobody-has-this/.* cannot be listed: the server answered 40"):
+    with pytest.raises(
+        TransferError, match="s3://nobody-has-this/.* cannot be listed: the server answered 40"
+    ):
         Cache.from_s3_cache(tmp_path / "b", "nobody-has-this", endpoint_url=server.endpoint_url)
     assert not (tmp_path / "b").exists()
 
@@ -317,7 +348,9 @@ def test_what_is_not_what_the_manifest_says_is_not_stored(
     client.put_object(Bucket="lab", Key=name, Body=manifest_of("0.10.0", tables, data, {}))
     client.close()
     cache = Cache.from_s3_cache(tmp_path, "lab")
-    with pytest.raises(CorruptObjectError, match="arrived .* with other bytes than the manifest says .blake2b"):
+    with pytest.raises(
+        CorruptObjectError, match="arrived .* with other bytes than the manifest says .blake2b"
+    ):
         cache.get_ecephys_session(S1)
     with pytest.raises(CorruptObjectError, match="Nothing was stored"):
         cache.get_unit_table()
@@ -468,7 +501,9 @@ assert cache.get_channel_table().index.tolist() == [8]
 """
 
 
-def test_a_folder_that_was_moved_and_is_read_only(filled: Path, tmp_path: Path, unprivileged: list[str]) -> None:
+def test_a_folder_that_was_moved_and_is_read_only(
+    filled: Path, tmp_path: Path, unprivileged: list[str]
+) -> None:
     moved = filled.rename(tmp_path / "moved")
     before = visible(moved)
     folders = [path for path in [moved, *moved.rglob("*")] if path.is_dir()]
@@ -567,6 +602,24 @@ def test_keeping_house(filled: Path) -> None:
     assert (filled / f"{PROJECT}-0.10.0" / SAME).exists()
 
 
+def test_a_lock_of_a_version(bucket: SeaweedServer, filled: Path, tmp_path: Path) -> None:
+    cache = Cache.from_local_cache(filled)
+    used = cache.get_ecephys_session(S1)
+    lock = cache.freeze(tmp_path / "analysis.lock.json")
+    again = ProjectCache.open(lock, offline=True)
+    assert again.get_session_data(S1).identifier == used.identifier
+    assert again.store.get(Key("session_nwb", (S1,))).is_relative_to(filled)
+    with pytest.raises(UnknownObjectError, match="not among the"):
+        again.store.get(Key("units"))
+    # and where that folder is not, from the bucket, in the version that was used
+    filled.rename(tmp_path / "gone")
+    elsewhere = ProjectCache.open(lock)
+    assert elsewhere.get_session_data(S1).identifier == used.identifier
+    for entry in elsewhere.manifest.objects:
+        elsewhere.store.get(entry.key)
+    assert {v.state for v in elsewhere.verify()} == {"good"}
+
+
 # By name and by address --------------------------------------------------------------------------
 
 
@@ -598,17 +651,28 @@ def own(folder: Path, **more: Any) -> dict[str, bytes]:
     objects = []
     for key, path, content in (("session_nwb/7", "s/7.nwb", session), ("units", "units.csv", units)):
         objects.append({"key": key, "path": path, "digest": "blake2b:" + blake2b(content).hexdigest()})
-    manifest: dict[str, Any] = {"format": "project_cache/1", "project": "mine", "version": "3", "session_class": "Session"}
+    manifest: dict[str, Any] = {
+        "format": "project_cache/1",
+        "project": "mine",
+        "version": "3",
+        "session_class": "Session",
+    }
     manifest |= {"layout": {}, "objects": objects, **more}
     return {"manifest.json": json.dumps(manifest).encode(), "s/7.nwb": session, "units.csv": units}
 
 
-def test_a_project_in_a_bucket(bucket: SeaweedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_in_a_bucket(
+    bucket: SeaweedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = bucket.client()
     for name, content in own(tmp_path).items():
         client.put_object(Bucket="lab", Key=f"my project/{name}", Body=content)
     client.close()
-    for args in (("s3://lab/my%20project",), ("s3://lab/my%20project/manifest.json",), ("lab", "my%20project")):
+    for args in (
+        ("s3://lab/my%20project",),
+        ("s3://lab/my%20project/manifest.json",),
+        ("lab", "my%20project"),
+    ):
         cache = ProjectCache.from_s3(*args, cache_dir=tmp_path / "cache")
         assert cache.get_session_data(7).identifier == "mine"
     assert ProjectCache.open("s3://lab/my%20project").get_session_data(7).identifier == "mine"
@@ -633,6 +697,16 @@ def test_a_project_on_a_web_server(tmp_path: Path) -> None:
         assert cache.manifest.version == "3"
 
 
+def test_a_manifest_is_not_taken_from_elsewhere(tmp_path: Path) -> None:
+    with (
+        ObjectServer({f"/p/{name}": content for name, content in own(tmp_path).items()}) as other,
+        ObjectServer() as server,
+    ):
+        server.misbehave(lambda path: True, faults.redirect(other.url("/p/manifest.json")))
+        with pytest.raises(TransferError, match="was to be had from where it was asked for"):
+            ProjectCache.open(server.url("/p"))
+
+
 @pytest.mark.parametrize(
     ("source", "why"),
     [
@@ -642,14 +716,17 @@ def test_a_project_on_a_web_server(tmp_path: Path) -> None:
 )
 def test_a_servers_manifest_cannot_have_everything(tmp_path: Path, source: dict[str, Any], why: str) -> None:
     files = own(tmp_path, sources=[source])
-    with ObjectServer({f"/p/{name}": content for name, content in files.items()}) as server, pytest.raises(
-        ManifestError, match=why
+    with (
+        ObjectServer({f"/p/{name}": content for name, content in files.items()}) as server,
+        pytest.raises(ManifestError, match=why),
     ):
         ProjectCache.open(server.url("/p"))
 
 
 def test_a_servers_bucket_gets_no_signature(tmp_path: Path) -> None:
-    files = own(tmp_path, sources=[{"kind": "s3", "url": "s3://bucket/p", "endpoint_url": "http://127.0.0.1:9"}])
+    files = own(
+        tmp_path, sources=[{"kind": "s3", "url": "s3://bucket/p", "endpoint_url": "http://127.0.0.1:9"}]
+    )
     with ObjectServer({f"/p/{name}": content for name, content in files.items()}) as server:
         cache = ProjectCache.open(server.url("/p"))
     # the server itself, and the bucket that it names

@@ -17,6 +17,7 @@ import pytest
 from project_cache.cache import ProjectCache
 from project_cache.errors import ConfigurationError, MissingObjectError
 from project_cache.manifest.keys import Key
+from project_cache.nwb.streamed import streamed
 from project_cache.store.receipts import Receipt
 from project_cache.testing.server import ObjectServer
 
@@ -30,6 +31,7 @@ def key(n: int) -> Key:
 def nwb(path: Path, seed: int, size: int = SIZE) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
+        file.attrs["nwb_version"] = "2.2.5"
         file["x"] = np.random.default_rng(seed).integers(0, 256, size, np.uint8)
 
 
@@ -304,3 +306,22 @@ def test_versions_in_one_folder_are_kept_and_pruned_together(origin: Path, tmp_p
     two.prune(0)
     assert not old.exists()
     assert not new.exists()
+
+
+def test_blocks_of_what_was_streamed_get_what_is_left_of_the_budget(
+    published: tuple[ProjectCache, ObjectServer],
+) -> None:
+    cache, _ = published
+    reader = streamed(cache.store, key(1))
+    with reader.open() as file:
+        assert file["x"][:].size == SIZE
+    reader.close()
+    table = cache.du()
+    assert table.kind.tolist() == [".blocks"]
+    assert table.bytes.iloc[0] > SIZE * 0.9
+    cache.prune("10 MB")
+    assert len(cache.du()) == 1
+    cache.prune(0, dry_run=True)
+    assert len(cache.du()) == 1
+    cache.prune(0)
+    assert cache.du().empty

@@ -65,7 +65,13 @@ def lab(folder: Path, *sessions: int, size: int = 20_000) -> ProjectCache:
     """A lab's own project: a table, and a file for each session."""
     folder.mkdir(exist_ok=True)
     layout = {"sessions": "sessions.csv", "session_nwb": "session_{0}/session_{0}.nwb"}
-    about = {"format": "project_cache/1", "project": "lab", "version": "1", "layout": layout, "session_class": "Session"}
+    about = {
+        "format": "project_cache/1",
+        "project": "lab",
+        "version": "1",
+        "layout": layout,
+        "session_class": "Session",
+    }
     (folder / "manifest.json").write_text(json.dumps(about))
     (folder / "sessions.csv").write_text("id,sex\n" + "".join(f"{n},F\n" for n in sessions))
     for n in sessions:
@@ -79,7 +85,9 @@ def names(folder: Path) -> list[str]:
 
 
 def objects(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in (folder / "objects").rglob("*") if p.is_file()}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in (folder / "objects").rglob("*") if p.is_file()
+    }
 
 
 # What is there ---------------------------------------------------------------------------------
@@ -93,7 +101,8 @@ def test_others_open_what_was_published(drive: Path, tmp_path: Path) -> None:
     for name in ("get_session_table", "get_probes", "get_channels", "get_units"):
         pd.testing.assert_frame_equal(getattr(theirs, name)(), getattr(own, name)())
     pd.testing.assert_frame_equal(
-        theirs.get_unit_analysis_metrics_for_session(SESSION), own.get_unit_analysis_metrics_for_session(SESSION)
+        theirs.get_unit_analysis_metrics_for_session(SESSION),
+        own.get_unit_analysis_metrics_for_session(SESSION),
     )
     pd.testing.assert_frame_equal(
         theirs.get_unit_analysis_metrics_by_session_type("brain_observatory_1.1"),
@@ -129,13 +138,19 @@ def test_a_table_that_parquet_cannot_hold_stays_csv(tmp_path: Path) -> None:
     (tmp_path / "lab" / "sessions.csv").write_text("id,name\n" + "1,7\n" * 400_000 + "2,a\n")
     with pytest.warns(pd.errors.DtypeWarning):
         cache.publish(tmp_path / "pub")
-    assert str(Manifest.read(tmp_path / "pub" / "manifest.json").entry(Key("sessions")).path).endswith("sessions.csv")
+    assert str(Manifest.read(tmp_path / "pub" / "manifest.json").entry(Key("sessions")).path).endswith(
+        "sessions.csv"
+    )
 
 
 def test_some_sessions_and_tables_only(tmp_path: Path) -> None:
     lab(tmp_path / "lab", 1, 2, 3).publish(tmp_path / "pub", sessions=[2], tables=["sessions"])
     found = Manifest.read(tmp_path / "pub" / "manifest.json")
-    assert sorted(str(e.key) for e in found.objects) == ["session_nwb/2", "sessions", "skeleton/session_nwb/2"]
+    assert sorted(str(e.key) for e in found.objects) == [
+        "session_nwb/2",
+        "sessions",
+        "skeleton/session_nwb/2",
+    ]
     theirs = ProjectCache.open(tmp_path / "pub")
     with pytest.raises(UnknownObjectError, match="no session_nwb/1; it names 1 objects of that kind"):
         theirs.store.get(Key("session_nwb", (1,)))
@@ -281,6 +296,22 @@ def test_of_two_at_once_one_loses_and_overwrites_nothing(tmp_path: Path) -> None
     assert (again.version.version, again.uploaded) == ("3", 0)
 
 
+def test_whoever_opens_it_meanwhile_sees_the_old_version_whole(tmp_path: Path) -> None:
+    lab(tmp_path / "lab", 1).publish(tmp_path / "pub")
+    nwb(tmp_path / "lab/session_1/session_1.nwb", 11)
+    cache = lab(tmp_path / "lab", 1, 2, 3)
+    seen = []
+
+    def look(done: int, total: int | None) -> None:
+        found = Manifest.read(tmp_path / "pub/manifest.json")
+        seen.append(found.version)
+        assert all(found.locate(e.key).stat().st_size == e.size for e in found.objects)
+
+    publish(cache.store, tmp_path / "pub", progress=look)
+    assert len(seen) > 5
+    assert set(seen) == {"1"}
+
+
 PUBLISHER = """
     import sys
     from pathlib import Path
@@ -335,7 +366,12 @@ def test_processes_that_race_each_get_a_version_of_their_own(tmp_path: Path) -> 
         found = Manifest.read(tmp_path / "pub" / f"manifest-{n}.json")
         assert found.version == str(n)
         [key] = [e.key for e in found.objects if e.key.kind == "session_nwb"]
-        assert found.locate(key).read_bytes() == (tmp_path / f"lab{key.args[0]}/session_{key.args[0]}" / f"session_{key.args[0]}.nwb").read_bytes()
+        assert (
+            found.locate(key).read_bytes()
+            == (
+                tmp_path / f"lab{key.args[0]}/session_{key.args[0]}" / f"session_{key.args[0]}.nwb"
+            ).read_bytes()
+        )
         seen.add(key)
     assert len(seen) == 4
     assert (tmp_path / "pub/manifest.json").read_bytes() == (tmp_path / "pub/manifest-4.json").read_bytes()
@@ -387,7 +423,9 @@ def test_half_a_manifest_is_nobodys_version(tmp_path: Path) -> None:
         cache.publish(tmp_path / "pub")
 
 
-def test_without_hard_links_a_name_is_still_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_hard_links_a_name_is_still_taken_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def linkless(self: Path, target: Path) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -429,7 +467,10 @@ def test_a_bucket_keeps_versions_as_a_folder_does(tmp_path: Path, bucket: str, w
     done = lab(tmp_path / "lab", 1, 2, 3).publish(bucket)
     assert (done.version.version, done.uploaded) == ("2", 3)
     assert lab(tmp_path / "lab", 1, 2, 3).publish(bucket).uploaded == 0
-    assert [v.manifest for v in ProjectCache.published_versions(bucket)] == ["manifest-1.json", "manifest-2.json"]
+    assert [v.manifest for v in ProjectCache.published_versions(bucket)] == [
+        "manifest-1.json",
+        "manifest-2.json",
+    ]
     client = weed.client()
     prefix = bucket.removeprefix("s3://public/") + "/"
     texts = {
@@ -439,8 +480,13 @@ def test_a_bucket_keeps_versions_as_a_folder_does(tmp_path: Path, bucket: str, w
     assert texts["manifest.json"] == texts["manifest-2.json"]
     for name in ("manifest-1.json", "manifest-2.json"):
         for entry in Manifest.parse(texts[name].decode(), folder=tmp_path / "c", origin=bucket).objects:
-            (tmp_path / "body").write_bytes(client.get_object(Bucket="public", Key=prefix + str(entry.path))["Body"].read())
-            assert (digest_of(tmp_path / "body"), (tmp_path / "body").stat().st_size) == (entry.digest, entry.size)
+            (tmp_path / "body").write_bytes(
+                client.get_object(Bucket="public", Key=prefix + str(entry.path))["Body"].read()
+            )
+            assert (digest_of(tmp_path / "body"), (tmp_path / "body").stat().st_size) == (
+                entry.digest,
+                entry.size,
+            )
     client.close()
 
 
@@ -451,7 +497,41 @@ def test_processes_that_race_for_a_bucket_each_get_a_version(tmp_path: Path, buc
 
 
 @pytest.mark.slow
-def test_a_file_that_changed_makes_no_object_in_the_bucket(tmp_path: Path, bucket: str, weed: SeaweedServer) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
+def test_a_publisher_to_a_bucket_that_is_killed_goes_on_where_it_was(
+    tmp_path: Path, bucket: str, weed: SeaweedServer
+) -> None:
+    lab(tmp_path / "lab", 1).publish(bucket)
+    cache = lab(tmp_path / "lab", *range(1, 17), size=9_000_000)
+    process = publisher(tmp_path / "lab", bucket)
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    client = weed.client()
+    prefix = bucket.removeprefix("s3://public/")
+
+    def there() -> list[str]:
+        found = client.list_objects_v2(Bucket="public", Prefix=prefix).get("Contents", [])
+        return [each["Key"] for each in found]
+
+    deadline = time.monotonic() + 60
+    while sum(name.endswith(".nwb") for name in there()) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert [name.rpartition("/")[2] for name in there() if name.endswith(".json")] == ["manifest-1.json", "manifest.json"]
+    arrived = sum("/objects/" in name for name in there())
+    done = cache.publish(bucket)
+    client.close()
+    assert done.version.version == "2"
+    # 16 files, 16 skeletons and two tables in all
+    assert done.uploaded == 34 - arrived
+
+
+@pytest.mark.slow
+def test_a_file_that_changed_makes_no_object_in_the_bucket(
+    tmp_path: Path, bucket: str, weed: SeaweedServer
+) -> None:
     (tmp_path / "x.nwb").write_bytes(bytes(20_000_000))
     place = destination_of(bucket)
     with pytest.raises(CorruptObjectError, match="was not published"):
@@ -611,7 +691,9 @@ def served(folder: Path) -> dict[str, bytes]:
     return {f"/{p.relative_to(folder).as_posix()}": p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_published_folder_is_opened_from_a_web_server_and_so_is_its_lock(drive: Path, tmp_path: Path) -> None:
+def test_a_published_folder_is_opened_from_a_web_server_and_so_is_its_lock(
+    drive: Path, tmp_path: Path
+) -> None:
     own = ProjectCache.open(drive, offline=True)
     own.publish(tmp_path / "pub")
     (tmp_path / "pub" / "units.csv").write_text("nothing of the project")
@@ -620,11 +702,15 @@ def test_a_published_folder_is_opened_from_a_web_server_and_so_is_its_lock(drive
         pd.testing.assert_frame_equal(theirs.get_units(), own.get_units())
         # metrics that are here are among a session's units
         theirs.get_unit_analysis_metrics_for_session(SESSION)
-        pd.testing.assert_frame_equal(theirs.get_session_data(SESSION).units, own.get_session_data(SESSION).units)
+        pd.testing.assert_frame_equal(
+            theirs.get_session_data(SESSION).units, own.get_session_data(SESSION).units
+        )
         lock = theirs.freeze(tmp_path / "analysis.lock.json")
         shutil.rmtree(theirs.manifest.folder)
         again = ProjectCache.open(lock)
-        pd.testing.assert_frame_equal(again.get_session_data(SESSION).units, own.get_session_data(SESSION).units)
+        pd.testing.assert_frame_equal(
+            again.get_session_data(SESSION).units, own.get_session_data(SESSION).units
+        )
         assert again.manifest.folder != theirs.manifest.folder
 
 
@@ -671,7 +757,9 @@ def test_an_object_that_was_streamed_is_frozen_by_the_manifests_digest(tmp_path:
 
 def test_no_secret_is_written_down(tmp_path: Path) -> None:
     cache = lab(tmp_path / "lab", 1)
-    secret = SourceEntry("web", "http", "https://me:hunter2@example.org/p?X-Amz-Signature=hunter2&versionId=3")
+    secret = SourceEntry(
+        "web", "http", "https://me:hunter2@example.org/p?X-Amz-Signature=hunter2&versionId=3"
+    )
     cache.manifest = dataclasses.replace(cache.manifest, sources=(secret,))
     cache.store.get(Key("sessions"))
     text = cache.freeze(tmp_path / "analysis.lock.json").read_text()

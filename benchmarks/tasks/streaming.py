@@ -85,7 +85,7 @@ else:
         counted(aiohttp.ClientSession, "_request")
         file = laps.lap("open", lambda: fsspec.filesystem("http").open(where))
     if way == "pynwb":
-        import pynwb
+        import pynwb  # noqa: F401
     spikes = laps.lap("spikes", lambda: (by_pynwb if way == "pynwb" else by_h5py)(file))
     if peer == "fsspec":
         file.close()

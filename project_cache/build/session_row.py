@@ -14,6 +14,7 @@ from project_cache.files import atomic_write, make_folder, new_hasher
 
 if TYPE_CHECKING:
     from project_cache.build.plan import BuildPlan
+    from project_cache.raw.places import AnyPath
 
 __all__ = ["RowNotes", "session_row"]
 
@@ -119,7 +120,9 @@ def _look(plan: BuildPlan) -> str:
     info = plan.info
     said = {"version": __version__, "options": dataclasses.asdict(plan.options), "info": repr(info)}
     hasher.update(json.dumps(said, sort_keys=True, default=str).encode())
-    places = [*plan.raw.raw_data_paths, *filter(None, [plan.raw.sorted_path]), *plan.raw.annotation_paths.values()]
+    places: list[AnyPath] = [*plan.raw.raw_data_paths, *plan.raw.annotation_paths.values()]
+    if plan.raw.sorted_path is not None:
+        places.append(plan.raw.sorted_path)
     for place in sorted(places, key=str):
         with contextlib.suppress(OSError):
             status = place.stat()

@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from project_cache.build.contiguous import Room, fill_rooms, room_for_series
 from project_cache.build.lazy_array import LazyArray, lazy
 from project_cache.errors import BuildError
 
@@ -104,7 +105,7 @@ def write(
     """Write an NWB file, and return what its large series took.
 
     pynwb writes everything but the values of the large series, for which it leaves room; these are then filled
-    in by :func:`fill`.
+    in by :func:`fill` or, where nothing is compressed, beside HDF5.
 
     Parameters
     ----------
@@ -143,11 +144,20 @@ def write(
                 places[str(member.attrs["object_id"])] = f"{name}/data"
 
         opened.visititems(note)
-        written = []
+        written: list[Written] = []
+        rooms: list[Room] = []
         for series, data in large:
             if series.object_id not in places:
                 raise BuildError(f"{path}: series {series.name!r} is not in the file that was written.")
-            written.append(fill(opened[places[series.object_id]], data, threads=threads))
+            dataset = opened[places[series.object_id]]
+            room = room_for_series(dataset, data) if compression is None else None
+            if room is not None:
+                rooms.append(room)
+            else:
+                written.append(fill(dataset, data, threads=threads))
+    if rooms:
+        taken = fill_rooms(path, rooms)
+        written += [Written(r.name, r.data.nbytes, r.data.nbytes, taken[r.name]) for r in rooms]
     return written
 
 

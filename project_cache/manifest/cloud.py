@@ -6,10 +6,12 @@ where a file is ``{"url", "version_id", "file_hash"}``, its hash being BLAKE2b o
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from project_cache.errors import ManifestError
 from project_cache.manifest.keys import Key
 from project_cache.manifest.layout import TemplateLayout
-from project_cache.manifest.model import Manifest
+from project_cache.manifest.model import Manifest, ObjectPlaces
 from project_cache.manifest.objects import ObjectEntry, Objects
 from project_cache.manifest.trust import safe_name, safe_relative
 
@@ -31,6 +33,10 @@ _NAME = re.compile(
 )
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?")
 _HASH = re.compile(r"[0-9a-f]{128}")
+_STEP = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
+_ORDINARY = re.compile(rf"https://[A-Za-z0-9.-]+/({_STEP}(?:/{_STEP})*)")
+# names that Windows keeps for devices
+_RESERVED = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com\d|lpt\d)(?:[./]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +123,12 @@ class CloudManifest:
 
 
 def _file(name: str, said: Mapping[str, Any]) -> CloudFile:
-    path = unquote(urlsplit(said["url"]).path).removeprefix("/")
-    safe_relative(path)
+    url = said["url"]
+    ordinary = _ORDINARY.fullmatch(url)
+    path = ordinary[1] if ordinary else unquote(urlsplit(url).path).removeprefix("/")
+    # there are thousands, and nearly all are spelled so that there is nothing to look at closely
+    if not ordinary or len(path) > 240 or _RESERVED.search(path):
+        safe_relative(path)
     place = path.partition("/")[2]
     if not place:
         raise ManifestError(f"{name!r} is at {path!r}, which is no place in a project.")
@@ -127,14 +137,21 @@ def _file(name: str, said: Mapping[str, Any]) -> CloudFile:
     version_id = said.get("version_id")
     if version_id is not None and not isinstance(version_id, str):
         raise ManifestError(f"the version_id of {place} is {version_id!r:.150}.")
-    return CloudFile(safe_name(name), place, path, f"blake2b:{said['file_hash']}", version_id or None)
+    return CloudFile(
+        name if name.isalnum() else safe_name(name),
+        place,
+        path,
+        f"blake2b:{said['file_hash']}",
+        version_id or None,
+    )
 
 
 def _no_clash(files: Iterable[CloudFile]) -> None:
     """Raise where two files would be one file, on this system or on another."""
     seen: dict[str, CloudFile] = {}
     for file in files:
-        other = seen.setdefault(file.place.casefold(), file)
+        place = file.place if file.place.isascii() else unicodedata.normalize("NFC", file.place)
+        other = seen.setdefault(place.casefold(), file)
         if (other.place, other.digest) != (file.place, file.digest):
             raise ManifestError(f"{other.place} and {file.place} cannot both be stored.")
 
@@ -235,79 +252,78 @@ def comparison(old: CloudManifest, new: CloudManifest, old_name: str, new_name: 
 # Into this package's words -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Release:
-    """A version of a project, as it lies in a folder.
+    """A version of a project, as it lies in a folder. Its lists are made when they are asked for.
+
+    Parameters
+    ----------
+    cloud : CloudManifest
+        The version.
+    folder : pathlib.Path
+        The cache folder.
+    templates : mapping of str to str
+        What kinds of object there are, and how their places are spelled: by these, files get keys that tell what they
+        are. A file that is not spelled so is ``file/ID``.
+    below : str
+        The folder of the version in the cache folder.
+    session_class : str
+        The class of its sessions.
 
     Attributes
     ----------
-    cloud : CloudManifest
-        What it holds.
     manifest : Manifest
-        The same, in this package's words.
-    keys : mapping of str to Key
-        The keys of its files, by file id.
-    places : mapping of Key to str
-        Where an object is in the bucket.
+        What it holds, in this package's words.
     """
 
-    cloud: CloudManifest
-    manifest: Manifest
-    keys: Mapping[str, Key]
-    places: Mapping[Key, str] = field(repr=False)
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         cloud: CloudManifest,
         folder: Path,
         templates: Mapping[str, str],
         *,
         below: str,
         session_class: str = "Session",
-        description: str = "",
-    ) -> Release:
-        """Return a version as it lies in a cache folder.
-
-        Parameters
-        ----------
-        cloud : CloudManifest
-            The version.
-        folder : pathlib.Path
-            The cache folder.
-        templates : mapping of str to str
-            What kinds of object there are, and how their places are spelled: by these, files get keys that tell
-            what they are. A file that is not spelled so is ``file/ID``.
-        below : str
-            The folder of the version in the cache folder.
-        """
-        patterns = [(kind, _pattern(template)) for kind, template in templates.items() if "{" in template]
-        taken: dict[Key, str] = {Key(name): file.key for name, file in cloud.tables.items()}
-        entries = [_entry(Key(name), file, below) for name, file in cloud.tables.items()]
-        keys: dict[str, Key] = {}
-        for name, file in cloud.files.items():
-            key = _named(file.place, patterns) or Key.parse(f"file/{name}")
-            keys[name] = key
-            if key not in taken:
-                taken[key] = file.key
-                entries.append(_entry(key, file, below))
-        objects = Objects(entries)
-        fixed = {entry.key: entry.path for entry in entries if entry.path}
-        manifest = Manifest(
+    ) -> None:
+        self.cloud = cloud
+        self._below = below
+        self._patterns = [
+            (kind, _pattern(template)) for kind, template in templates.items() if "{" in template
+        ]
+        objects = Objects.made_by(self._entries)
+        self.manifest = Manifest(
             project=cloud.project,
             version=cloud.version,
             # Trusted, though it came from a server: its places have been checked one by one, and the links in the folder
             # are AllenSDK's or the user's.
-            layout=TemplateLayout(folder, {}, fixed),
+            layout=TemplateLayout(folder, {}, ObjectPlaces(objects)),
             session_class=session_class,
             objects=objects,
-            description=description,
         )
-        return cls(cloud, manifest, keys, taken)
 
+    @functools.cached_property
+    def keys(self) -> dict[str, Key]:
+        """The keys of its data files, by file id."""
+        return {
+            name: _named(file.place, self._patterns) or Key.parse(f"file/{name}")
+            for name, file in self.cloud.files.items()
+        }
 
-def _entry(key: Key, file: CloudFile, below: str) -> ObjectEntry:
-    return ObjectEntry(key, path=f"{below}/{file.place}", digest=file.digest, version_id=file.version_id)
+    @functools.cached_property
+    def _files(self) -> dict[Key, CloudFile]:
+        files = {Key(name): file for name, file in self.cloud.tables.items()}
+        for name, key in self.keys.items():
+            files.setdefault(key, self.cloud.files[name])
+        return files
+
+    def _entries(self) -> Iterator[ObjectEntry]:
+        for key, file in self._files.items():
+            path = f"{self._below}/{file.place}"
+            yield ObjectEntry(key, path=path, digest=file.digest, version_id=file.version_id)
+
+    def place(self, key: Key) -> str | None:
+        """Return where an object is in the bucket, or None where there is no such object."""
+        file = self._files.get(key)
+        return None if file is None else file.key
 
 
 def _pattern(template: str) -> re.Pattern[str]:

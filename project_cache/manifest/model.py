@@ -24,7 +24,7 @@ from project_cache.manifest.layout import (
 from project_cache.manifest.objects import ObjectEntry, Objects, entries_json, entries_parquet
 from project_cache.manifest.trust import safe_relative
 
-__all__ = ["FORMAT", "Manifest", "SourceEntry"]
+__all__ = ["FORMAT", "Manifest", "ObjectPlaces", "SourceEntry"]
 
 #: the name and the version of our own dialect
 FORMAT = "project_cache/1"
@@ -353,7 +353,7 @@ def _own(data: object, origin: str, folder: Path, *, path: Path | None, trusted:
     else:
         objects = Objects.from_json(listed, origin)
     tables = {Key(kind): _checked(place, origin) for kind, place in data.get("tables", {}).items()}
-    layout = TemplateLayout(folder, templates, _Fixed(tables, objects), trusted)
+    layout = TemplateLayout(folder, templates, ObjectPlaces(objects, tables), trusted)
     return Manifest(
         project=data["project"],
         version=str(data["version"]),
@@ -393,12 +393,20 @@ def _raw(data: dict[str, Any], name: str, default: Any, path: Path | None) -> It
         yield each if "://" in each or path is None else str(absolute(path.parent / each))
 
 
-class _Fixed(Mapping[Key, str]):
-    """Places that are given object by object; a parquet list is read when the first is asked for."""
+class ObjectPlaces(Mapping[Key, str]):
+    """Places that are given object by object; a list that is elsewhere is read when the first is asked for.
 
-    def __init__(self, tables: Mapping[Key, str], objects: Objects) -> None:
-        self._tables = tables
+    Parameters
+    ----------
+    objects : Objects
+        Those that have a ``path``.
+    tables : mapping of Key to str
+        More of them.
+    """
+
+    def __init__(self, objects: Objects, tables: Mapping[Key, str] | None = None) -> None:
         self._objects = objects
+        self._tables = tables or {}
 
     def __getitem__(self, key: Key) -> str:
         if key in self._tables:

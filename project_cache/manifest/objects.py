@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,25 +56,30 @@ class Objects:
 
     def __init__(self, entries: Iterable[ObjectEntry] = ()) -> None:
         self._entries: dict[Key, ObjectEntry] | None = {entry.key: entry for entry in entries}
-        self._file: tuple[Path, str | None, str] | None = None
+        self._make: Callable[[], Iterable[ObjectEntry]] | None = None
 
     @classmethod
     def from_json(cls, rows: Iterable[Mapping[str, Any]], origin: str) -> Objects:
         """Return the objects of a list in JSON that obeys the schema."""
-        return cls(_entry(row, origin) for row in rows)
+        return cls(_distinct([_entry(row, origin) for row in rows], origin))
 
     @classmethod
     def from_parquet(cls, file: Path, digest: str | None, origin: str) -> Objects:
         """Return the objects of a parquet file, which is not read yet."""
+        return cls.made_by(functools.partial(_read_parquet, file, digest, origin))
+
+    @classmethod
+    def made_by(cls, make: Callable[[], Iterable[ObjectEntry]]) -> Objects:
+        """Return the objects that a function gives, which is called when the first is asked for."""
         objects = cls()
         objects._entries = None
-        objects._file = (file, digest, origin)
+        objects._make = make
         return objects
 
     def _all(self) -> dict[Key, ObjectEntry]:
         if self._entries is None:
-            assert self._file is not None  # noqa: S101 - one of the two is always there
-            self._entries = {entry.key: entry for entry in _read_parquet(*self._file)}
+            assert self._make is not None  # noqa: S101 - one of the two is always there
+            self._entries = {entry.key: entry for entry in self._make()}
         return self._entries
 
     def get(self, key: Key) -> ObjectEntry | None:
@@ -117,6 +124,20 @@ def _entry(row: Mapping[str, Any], origin: str) -> ObjectEntry:
         raise ManifestError(
             f"The manifest {origin} is not used: an object of it makes no sense ({error!r})."
         ) from error
+
+
+def _distinct(entries: list[ObjectEntry], origin: str) -> list[ObjectEntry]:
+    """Return entries if no two different objects lie in one place, on any file system."""
+    places: dict[str, ObjectEntry] = {}
+    for entry in entries:
+        if entry.path is not None:
+            # to some upper and lower case are the same, and to some an accent however it is written
+            other = places.setdefault(unicodedata.normalize("NFC", entry.path).casefold(), entry)
+            if other is not entry and (entry.digest is None or entry.digest != other.digest):
+                raise ManifestError(
+                    f"The manifest {origin} is not used: {other.key} and {entry.key} would lie in one place ({entry.path})."
+                )
+    return entries
 
 
 def entries_json(entries: Iterable[ObjectEntry]) -> list[dict[str, Any]]:
@@ -166,4 +187,4 @@ def _read_parquet(file: Path, digest: str | None, origin: str) -> list[ObjectEnt
         raise ManifestError(
             f"The object list {file} of the manifest {origin} cannot be read: {error}."
         ) from error
-    return [_entry(row, origin) for row in rows]
+    return _distinct([_entry(row, origin) for row in rows], origin)

@@ -281,3 +281,6 @@ def _look_at(dataset: h5py.Dataset) -> None:
                 dataset.id.get_chunk_info(n)
     if dataset.id.get_storage_size() <= SMALL:
         dataset[()]
+    elif dataset.dtype.hasobject and dataset.size:
+        # pynwb looks at the first to know what kind of thing they are
+        dataset[(0,) * dataset.ndim]

@@ -12,6 +12,7 @@ from project_cache.errors import (
     MissingObjectError,
     OfflineError,
     ProjectCacheError,
+    ServerError,
     StoreError,
 )
 from project_cache.files import atomic_write, hidden, make_folder, new_hasher
@@ -72,9 +73,12 @@ def streamed(store: Store, key: Key) -> NWBReader:
     failure: ProjectCacheError | None = None
     for source in sources:
         try:
-            return _remote(store, key, source)
+            reader = _remote(store, key, source)
         except MissingObjectError as error:
             failure = error
+        else:
+            store.hand_out(key)
+            return reader
     if failure is not None:
         raise failure
     raise MissingObjectError(

@@ -55,7 +55,9 @@ class BucketDestination:
             with self._translated(name):
                 answer = self._client.get_object(**self._at(name))
                 if answer["ContentLength"] > _LARGEST:
-                    raise TransferError(f"{self.where}/{name} has {answer['ContentLength']:,} bytes: it is no manifest.")
+                    raise TransferError(
+                        f"{self.where}/{name} has {answer['ContentLength']:,} bytes: it is no manifest."
+                    )
                 return answer["Body"].read(), answer["ETag"]
         except ServerError as error:
             if error.status in _NOT_THERE:
@@ -84,7 +86,7 @@ class BucketDestination:
                 self._client.put_object(**self._at(name), Body=blocks.read(), **said)
                 return
             part = max(_PART, -(-size // _MOST_PARTS))
-            config = TransferConfig(multipart_threshold=_PART, multipart_chunksize=part, max_concurrency=4)
+            config = TransferConfig(multipart_threshold=_PART, multipart_chunksize=part, max_concurrency=8)
             # it cannot be wound back, so it is read once and in order; if its end is refused, no object is made
             self._client.upload_fileobj(blocks, **self._at(name), ExtraArgs=said, Config=config)
 

@@ -17,7 +17,15 @@ from project_cache.publishing.destination import Sent, checked_blocks
 __all__ = ["FolderDestination"]
 
 _BLOCK = 8 << 20
-_LINKLESS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+_LINKLESS = {
+    errno.EPERM,
+    errno.EACCES,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EMLINK,
+    errno.EINVAL,
+}
 
 
 class FolderDestination:

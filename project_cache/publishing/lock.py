@@ -18,7 +18,13 @@ from project_cache.store.store import Store
 __all__ = ["frozen"]
 
 
-def frozen(store: Store, sources: Iterable[SourceEntry], lock: Path, keys: Iterable[Key] | None = None) -> Manifest:
+def frozen(
+    store: Store,
+    sources: Iterable[SourceEntry],
+    lock: Path,
+    keys: Iterable[Key] | None = None,
+    folder: Path | None = None,
+) -> Manifest:
     """Return a manifest that names objects by their digests, and nothing else.
 
     Parameters
@@ -31,6 +37,8 @@ def frozen(store: Store, sources: Iterable[SourceEntry], lock: Path, keys: Itera
         Where the manifest is to lie: a folder close to it is named from there.
     keys : iterable of Key, optional
         Which; by default all that the store has given to anybody in this process.
+    folder : pathlib.Path, optional
+        Where objects lie as they do at their sources; by default the cache folder.
 
     Raises
     ------
@@ -59,8 +67,10 @@ def frozen(store: Store, sources: Iterable[SourceEntry], lock: Path, keys: Itera
         if path is not None:
             digest = known_digest(manifest, key, path)
             entry = dataclasses.replace(entry, digest=digest, size=path.stat().st_size)
-        place = manifest.relative(key)
-        entries.append(dataclasses.replace(entry, path=place or _below(manifest, key)))
+        place = manifest.relative(key) if folder is None else None
+        entries.append(
+            dataclasses.replace(entry, path=place or _below(folder or manifest.folder, manifest, key))
+        )
     return Manifest(
         project=manifest.project,
         version=manifest.version,
@@ -70,16 +80,25 @@ def frozen(store: Store, sources: Iterable[SourceEntry], lock: Path, keys: Itera
         sources=tuple(sources),
         objects=Objects(entries),
         description=manifest.description,
-        frozen=_from(lock.parent, manifest.folder),
+        frozen=_from(lock.parent, folder or manifest.folder),
     )
 
 
-def _below(manifest: Manifest, key: Key) -> str:
-    return absolute(manifest.locate(key)).relative_to(manifest.folder).as_posix()
+def _below(folder: Path, manifest: Manifest, key: Key) -> str:
+    place = absolute(manifest.locate(key))
+    if not place.is_relative_to(folder):
+        raise ConfigurationError(
+            f"{key} is at {place}, which is not in {folder}: a lock names places in one folder. Leave it out of keys=."
+        )
+    return place.relative_to(folder).as_posix()
 
 
 def _from(folder: Path, cache: Path) -> str:
     """Return where a cache is, from a folder: in words that stay right when both move together, if they are close."""
     common = os.path.commonpath([folder, cache]) if folder.anchor == cache.anchor else ""
     close = common in (str(folder), str(cache), str(folder.parent))
-    return Path(os.path.relpath(cache, folder)).as_posix() if close and len(Path(common).parts) > 1 else str(cache)
+    return (
+        Path(os.path.relpath(cache, folder)).as_posix()
+        if close and len(Path(common).parts) > 1
+        else str(cache)
+    )

@@ -169,10 +169,13 @@ def _publish(
             f"{place.where} has a version {label} already, and versions do not change. Leave version= out, or give "
             f"another."
         )
-    made = Version(label, f"manifest-{len(state.versions) + 1}.json", datetime.now(UTC).isoformat(timespec="seconds"))
+    made = Version(
+        label, f"manifest-{len(state.versions) + 1}.json", datetime.now(UTC).isoformat(timespec="seconds")
+    )
     data["version"] = label
     data["versions"] = [
-        {"version": v.version, "manifest": v.manifest, "published": v.published} for v in (*state.versions, made)
+        {"version": v.version, "manifest": v.manifest, "published": v.published}
+        for v in (*state.versions, made)
     ]
     validated(data, "that is to be published")
     _commit(place, made, (json.dumps(data, indent=1) + "\n").encode(), len(state.versions) + 1)
@@ -250,7 +253,11 @@ def _label(version: str | None, state: _State) -> str:
 
 def _elsewhere(manifest: Manifest, here: set[Any], before: dict[Any, ObjectEntry]) -> list[Item]:
     """Return what the project names and is not here, and the destination has: it stays in the next version."""
-    same = {e.key for e in manifest.objects if e.key not in here and e.digest and e.digest == _digest(before.get(e.key))}
+    same = {
+        e.key
+        for e in manifest.objects
+        if e.key not in here and e.digest and e.digest == _digest(before.get(e.key))
+    }
     return [Item(entry, None) for key, entry in before.items() if key in same]
 
 

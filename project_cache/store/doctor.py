@@ -96,7 +96,9 @@ def _space(folder: Path) -> Finding:
     free = shutil.disk_usage(at).free
     enough = free >= LITTLE_BYTES
     what = "Room is checked before each transfer."
-    return Finding("free space", enough, f"{free / 1e9:,.1f} GB", what if enough else f"{what} prune() makes some.")
+    return Finding(
+        "free space", enough, f"{free / 1e9:,.1f} GB", what if enough else f"{what} prune() makes some."
+    )
 
 
 def _replace(trial: Path) -> Finding:
@@ -107,7 +109,9 @@ def _replace(trial: Path) -> Finding:
         one.replace(other)
         good = other.read_bytes() == b"new" and not one.exists()
     except OSError as error:
-        return Finding("replacing", False, f"a file cannot be replaced ({error})", "Nothing can be published here.")
+        return Finding(
+            "replacing", False, f"a file cannot be replaced ({error})", "Nothing can be published here."
+        )
     return Finding(
         "replacing", good, "a file is replaced in one step" if good else "replacing leaves something else behind",
         "Objects get their name when they are whole.",
@@ -131,10 +135,16 @@ def _locks(trial: Path) -> Finding:
     try:
         with FileLock(path, timeout=0, thread_local=False):
             said = subprocess.run(
-                [sys.executable, "-c", _LOCK_TEST, str(path)], capture_output=True, text=True, timeout=60, check=False
+                [sys.executable, "-c", _LOCK_TEST, str(path)],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
             ).stdout.strip()
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("locks", False, f"none ({error})", "Two processes may fetch the same object; both end well.")
+        return Finding(
+            "locks", False, f"none ({error})", "Two processes may fetch the same object; both end well."
+        )
     if said == "excluded":
         return Finding(
             "locks", True, "another process on this machine is kept out",
@@ -142,7 +152,10 @@ def _locks(trial: Path) -> Finding:
             "and both end well.",
         )  # fmt: skip
     return Finding(
-        "locks", False, "they are granted to two processes at once", "Two processes may fetch the same object; both end well."
+        "locks",
+        False,
+        "they are granted to two processes at once",
+        "Two processes may fetch the same object; both end well.",
     )
 
 

@@ -118,13 +118,24 @@ class PrunePlan:
         return "\n".join(lines)
 
 
-def used(path: Path, now: float | None = None) -> None:
-    """Note that an object is being used; the note is the time of its receipt. Where nothing can be written: nothing."""
-    receipt = Receipt.path_for(path)
+def used(path: Path, noted: float | None = None, now: float | None = None) -> None:
+    """Note that an object is being used: the note is the time of its receipt. Where nothing can be written: nothing.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The object.
+    noted : float, optional
+        When it was noted last (seconds since 1970), if that is known: it is not noted again for five minutes.
+    now : float, optional
+        Seconds since 1970.
+    """
     now = time.time() if now is None else now
     with contextlib.suppress(OSError):
-        if now - receipt.stat().st_mtime > NOTED_EVERY_S:
-            os.utime(receipt, (now, now))
+        if noted is None:
+            noted = Receipt.path_for(path).stat().st_mtime
+        if now - noted > NOTED_EVERY_S:
+            os.utime(Receipt.path_for(path), (now, now))
 
 
 def _last_used(path: Path, status: os.stat_result) -> float:
@@ -183,7 +194,7 @@ def holdings(manifest: Manifest, again: Callable[[Key], bool]) -> list[Holding]:
             status = path.stat()
             if path not in found:
                 last = _last_used(path, status)
-                found[path] = Holding(key, path, _on_disk(status), last, is_pinned(path), obtainable)
+                found[path] = Holding(key, path, _on_disk(path, status), last, is_pinned(path), obtainable)
 
     for kind in manifest.layout.kinds():
         for key, path in manifest.scan(kind):
@@ -201,7 +212,9 @@ def holdings(manifest: Manifest, again: Callable[[Key], bool]) -> list[Holding]:
     return list(found.values())
 
 
-def _on_disk(status: os.stat_result) -> int:
+def _on_disk(path: Path, status: os.stat_result) -> int:
+    if path.is_symlink():
+        return 0  # what it leads to is counted where it is
     # of a file that is being filled only what was written takes room
     written = status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
     # several versions may share one file: what goes frees nothing until the last name goes

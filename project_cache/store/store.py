@@ -148,7 +148,6 @@ class Store:
             self._known.pop(key, None)
         found, _ = self._find(key)
         if found is not None:
-            used(found)
             return found
         if not self._allowed(key):
             raise UnknownObjectError(
@@ -172,7 +171,7 @@ class Store:
             try:
                 path = layer.locate(key)
                 status = path.stat()
-                self._check(key, path, status)
+                receipt = self._check(key, path, status)
             except (FileNotFoundError, NotADirectoryError, UnknownObjectError):
                 continue
             except CorruptObjectError as error:
@@ -185,6 +184,8 @@ class Store:
                     f"{path} cannot be looked at ({error.strerror or error}). It was not fetched again: check the "
                     f"permissions of its folder, and the drive."
                 ) from error
+            if receipt is not None and layer is self.manifest:
+                used(path, receipt.noted)
             self._known[key] = (path, status.st_size, status.st_mtime_ns)
             return path, trouble
         return None, trouble
@@ -193,8 +194,8 @@ class Store:
         """Return whether the manifest lets an object be used: a lock names all that may."""
         return self.manifest.frozen is None or self.manifest.objects.get(key) is not None
 
-    def _check(self, key: Key, path: Path, status: os.stat_result) -> None:
-        """Raise if a file is not the object; a receipt that fits makes the look inside unnecessary."""
+    def _check(self, key: Key, path: Path, status: os.stat_result) -> Receipt | None:
+        """Raise if a file is not the object; a receipt that fits makes the look inside unnecessary, and is returned."""
         entry = self.manifest.entry(key)
         if entry.size is not None and entry.size != status.st_size:
             raise CorruptObjectError(
@@ -205,7 +206,7 @@ class Store:
             if entry.digest and _same_kind(entry.digest, receipt.digest) and entry.digest != receipt.digest:
                 raise CorruptObjectError(f"{path} is another version ({receipt.digest}) than the manifest's.")
             if self.manifest.frozen is None or not entry.digest or _same_kind(entry.digest, receipt.digest):
-                return
+                return receipt
         check_format(key, path, status.st_size)
         if self.manifest.frozen is not None and entry.digest:
             # a lock is about these very bytes, so nobody's word is taken for them
@@ -214,6 +215,7 @@ class Store:
                 raise CorruptObjectError(f"{path} is not what was frozen: its digest is {found}, not {entry.digest}.")
             if path == self.manifest.locate(key):
                 Receipt.of(path, key, found).write(path)
+        return None
 
     # Fetching ----------------------------------------------------------------------------------
 
@@ -279,7 +281,7 @@ class Store:
                 filled = source.fill(key, part, progress)
         except (TransferError, KeyboardInterrupt):
             # What has arrived is kept for the next try, if it can be told to what version it belongs.
-            if part.journal.validator and part.position:
+            if part.journal.validator and part.held:
                 try:
                     part.release()
                 except StoreError:

@@ -25,7 +25,7 @@ GAP = 256 << 10
 #: what one of several requests brings at most
 PIECE = 8 << 20
 #: how much more than a place is fetched to either side where nothing is known of what will be read, and up to how
-#: much that grows: twice as much after every third place
+#: much that grows: twice as much after every second place
 AROUND, AROUND_MOST = 512 << 10, 2 << 20
 #: up to how much more is fetched of what is read in a row
 AHEAD_MOST = 8 << 20
@@ -222,7 +222,7 @@ class RemoteBytes:
             self._ahead = min(2 * max(self._ahead, BLOCK), AHEAD_MOST)
             stop = max(stop, start + self._ahead)
         else:
-            self._ahead = min(AROUND << self._jumps // 3, AROUND_MOST) if self.readahead else 0
+            self._ahead = min(AROUND << self._jumps // 2, AROUND_MOST) if self.readahead else 0
             self._jumps += 1
             start, stop = max(0, start - self._ahead), stop + self._ahead
         self._end = stop = min(stop, self.size)

@@ -203,8 +203,8 @@ def test_what_is_written_is_valid_and_reads_back(ellipses: pd.DataFrame, tmp_pat
     path = tmp_path / "eyes.nwb"
     with pynwb.NWBHDF5IO(path, "w") as io:
         io.write(nwb)
+    assert pynwb.validate(path=str(path)) == []
     with pynwb.NWBHDF5IO(path, "r") as io:
-        assert pynwb.validate(io=io) == []
         table: Any = io.read().processing["behavior"]["eye_tracking"].to_dataframe()
     pd.testing.assert_frame_equal(table, ellipses, check_names=False, check_index_type=False)
     found = list(inspect_nwbfile(nwbfile_path=path, importance_threshold=Importance.CRITICAL))

@@ -123,8 +123,8 @@ def test_what_is_written_is_valid_and_reads_back(raw: RawRecording, tmp_path: Pa
     path = tmp_path / "light.nwb"
     with pynwb.NWBHDF5IO(path, "w") as io:
         io.write(nwb)
+    assert pynwb.validate(path=str(path)) == []
     with pynwb.NWBHDF5IO(path, "r") as io:
-        assert pynwb.validate(io=io) == []
         read = io.read()
         assert read.stimulus["laser_488_V1"].site.device.name == "laser_488"
     found = list(inspect_nwbfile(nwbfile_path=path, importance_threshold=Importance.CRITICAL))

@@ -160,8 +160,8 @@ def test_what_is_written_is_valid_and_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "maps.nwb"
     with pynwb.NWBHDF5IO(path, "w") as io:
         io.write(nwb)
+    assert pynwb.validate(path=str(path)) == []
     with pynwb.NWBHDF5IO(path, "r") as io:
-        assert pynwb.validate(io=io) == []
         maps = io.read().analysis["vis_rf_maps"]
         assert maps["rf_map"].data.shape == (3, 2, 3)
         np.testing.assert_array_equal(maps["rf_map"].data[:], made[0]["rf_map"].data)

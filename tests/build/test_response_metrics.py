@@ -213,8 +213,8 @@ def test_what_is_written_is_valid_and_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "responses.nwb"
     with pynwb.NWBHDF5IO(path, "w") as io:
         io.write(nwb)
+    assert pynwb.validate(path=str(path)) == []
     with pynwb.NWBHDF5IO(path, "r") as io:
-        assert pynwb.validate(io=io) == []
         pd.testing.assert_frame_equal(io.read().analysis["response_metrics"].to_dataframe(), expected)
     found = list(inspect_nwbfile(nwbfile_path=path, importance_threshold=Importance.CRITICAL))
     assert [message.message for message in found] == []

@@ -26,7 +26,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value).hex()
     value = value.item() if hasattr(value, "item") else value
-    return value.hex() if isinstance(value, float) else value if isinstance(value, (bool, int)) else str(value)
+    return (
+        value.hex() if isinstance(value, float) else value if isinstance(value, (bool, int)) else str(value)
+    )
 
 
 def table(frame: Any) -> dict[str, Any]:
@@ -68,7 +70,9 @@ def recorded(session: Any) -> dict[str, Any]:
     """Return what tells one recording session, and one version of its files, from another."""
     # before the LFP is read: after that, AllenSDK's table has other sampling rates
     probes = table(session.probes)
-    lfp = {int(probe): session.get_lfp(probe) for probe in session.probes.index[session.probes["has_lfp_data"]]}
+    lfp = {
+        int(probe): session.get_lfp(probe) for probe in session.probes.index[session.probes["has_lfp_data"]]
+    }
     return {
         "id": session.metadata["ecephys_session_id"],
         "probes": probes,

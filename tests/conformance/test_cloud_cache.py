@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,9 @@ def ask(Cache, folder):
 """
 
 
-def test_allensdk_goes_on_with_our_folder(mine: Any, theirs: Any, ask: Callable[..., Any], tmp_path: Path) -> None:
+def test_allensdk_goes_on_with_our_folder(
+    mine: Any, theirs: Any, ask: Callable[..., Any], tmp_path: Path
+) -> None:
     shutil.copytree(mine[1], tmp_path / "moved")
     assert ask(LOCAL, str(tmp_path / "moved")) == theirs[0]
 
@@ -270,7 +273,9 @@ def odd(path: Path) -> None:
         table["abnormal_histology"] = [None, "A", None, "B", None, None]
         table["abnormal_activity"] = [None, None, "C", "D", None, None]
     table = table[table.columns[::-1]]
-    table.assign(nothing=np.nan, none="None", yes=True, count=1.0, words="['a', 'b']").to_csv(path, index=False)
+    table.assign(nothing=np.nan, none="None", yes=True, count=1.0, words="['a', 'b']").to_csv(
+        path, index=False
+    )
 
 
 COMPARED = """
@@ -328,7 +333,14 @@ def test_the_version_that_a_cache_begins_with(theirs: Any, ask: Callable[..., An
     """The same version, and where AllenSDK warns of another, so is it here: when the bucket is asked, at the latest."""
     cases = []
     for number, (last, kept) in enumerate(
-        [("0.4.0", "both"), ("0.5.0", "both"), (None, "both"), ("0.4.0", "0.4.0"), (None, "0.4.0"), ("9", "0.4.0")]
+        [
+            ("0.4.0", "both"),
+            ("0.5.0", "both"),
+            (None, "both"),
+            ("0.4.0", "0.4.0"),
+            (None, "0.4.0"),
+            ("9", "0.4.0"),
+        ]
     ):
         for way in ("from_s3_cache", "from_local_cache"):
             for who in ("theirs", "ours"):
@@ -344,7 +356,8 @@ def test_the_version_that_a_cache_begins_with(theirs: Any, ask: Callable[..., An
     found = []
     for folder, way, who in cases:
         if who == "ours":
-            with pytest.WarningsRecorder(_ispytest=True) as caught:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
                 cache = getattr(VisualBehaviorNeuropixelsProjectCache, way)(folder)
                 if way == "from_s3_cache":
                     (folder / cache.manifest.folder / f"{PROJECT}-0.4.0/project_metadata/probes.csv").unlink()

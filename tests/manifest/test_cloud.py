@@ -98,6 +98,10 @@ def test_no_file_leaves_the_project(place: str) -> None:
         (lambda data: data["data_files"].update({"../1": entry("a.csv")}), "not used"),
         (lambda data: data["data_files"].update({"1": entry("TABLES/units.csv")}), "cannot both be stored"),
         (lambda data: data["data_files"].update({"1": entry("tables/units.csv")}), "cannot both be stored"),
+        (
+            lambda data: data["data_files"].update({"1": entry("\u00e9"), "2": entry("e\u0301", "1")}),
+            "cannot both be stored",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(change: Any, why: str) -> None:
@@ -108,15 +112,21 @@ def test_what_makes_no_sense_is_refused(change: Any, why: str) -> None:
     assert "the bucket" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "<html>", '{"project_name": 1}', "[" * 100_000, b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "<html>", '{"project_name": 1}', "[" * 100_000, b"\xff\xfe"]
+)
 def test_what_is_no_manifest_is_refused(text: str | bytes) -> None:
     with pytest.raises(ManifestError, match="the bucket"):
         CloudManifest.parse(text, "the bucket")
 
 
 def test_versions_are_in_the_order_of_their_numbers() -> None:
-    names = [f"p_manifest_v{v}.json" for v in ("0.10.0", "0.9.0", "1.0.0-rc.10", "1.0.0-rc.2", "1.0.0", "0.9.0-a")]
-    assert [name.removeprefix("p_manifest_v")[:-5] for name in in_order([*names, "other.json", "p_v1.0.json"])] == [
+    names = [
+        f"p_manifest_v{v}.json" for v in ("0.10.0", "0.9.0", "1.0.0-rc.10", "1.0.0-rc.2", "1.0.0", "0.9.0-a")
+    ]
+    assert [
+        name.removeprefix("p_manifest_v")[:-5] for name in in_order([*names, "other.json", "p_v1.0.json"])
+    ] == [
         "0.9.0-a",
         "0.9.0",
         "0.10.0",
@@ -162,7 +172,7 @@ def test_files_get_keys_that_tell_what_they_are(tmp_path: Path) -> None:
             _9=entry("sessions/12/session_13.nwb", "c"),
         )
     )
-    release = Release.of(cloud, tmp_path, LAYOUT, below="project-0.1.0", session_class="BehaviorSession")
+    release = Release(cloud, tmp_path, LAYOUT, below="project-0.1.0", session_class="BehaviorSession")
     assert release.keys == {
         "7": Key("session_nwb", (12,)),
         "8": Key("probe_lfp_nwb", (12, "A")),
@@ -170,18 +180,20 @@ def test_files_get_keys_that_tell_what_they_are(tmp_path: Path) -> None:
     }
     found = release.manifest
     assert found.folder == tmp_path
-    assert found.locate(release.keys["8"]) == tmp_path / "project-0.1.0" / "sessions" / "12" / "probe_A_lfp.nwb"
+    assert (
+        found.locate(release.keys["8"]) == tmp_path / "project-0.1.0" / "sessions" / "12" / "probe_A_lfp.nwb"
+    )
     assert found.locate(Key("units")) == tmp_path / "project-0.1.0" / "tables" / "units.csv"
     assert found.entry(release.keys["7"]).digest == "blake2b:" + "a" * 128
     assert found.version_of(release.keys["7"]) == "v1"
     assert found.version_of(release.keys["8"]) is None
-    assert release.places[release.keys["7"]] == "project/sessions/12/session_12.nwb"
+    assert release.place(release.keys["7"]) == "project/sessions/12/session_12.nwb"
     assert found.session_class == "BehaviorSession"
 
 
 def test_it_can_be_written_as_a_manifest_of_this_package(tmp_path: Path) -> None:
     cloud = parsed(manifest(_7=entry("sessions/12/session_12.nwb", "a")))
-    made = Release.of(cloud, tmp_path, LAYOUT, below="project-0.1.0").manifest
+    made = Release(cloud, tmp_path, LAYOUT, below="project-0.1.0").manifest
     for parquet in (False, True):
         read = type(made).read(made.write(tmp_path / "manifest.json", parquet=parquet))
         assert list(read.objects) == list(made.objects)

@@ -209,7 +209,7 @@ def matched_blocks(files: Sequence[Recorded], blocks: Sequence[Floats]) -> list[
             fitted = _fitted(block, file.intervals)
             if fitted is None:
                 continue
-            misfit = _misfit(fitted, file.intervals) > _MISFIT
+            misfit = not _are_the_same(fitted, file.intervals)
             if not misfit or (len(block) == file.n_frames and late[b] == min(late)):
                 fits.append((misfit, len(block) != file.n_frames, late[b], f, b))
     taken: set[int] = set()
@@ -223,6 +223,8 @@ def matched_blocks(files: Sequence[Recorded], blocks: Sequence[Floats]) -> list[
 # s: intervals of the script and of the vsync line differ by some 0.1 ms; those of two runs by whole refreshes,
 # wherever one of them dropped a frame
 _MISFIT = 0.004
+# s: half a refresh
+_ANOTHER_REFRESH = 0.008
 
 
 def _fitted(block: Floats, intervals: Floats) -> Floats | None:
@@ -253,6 +255,16 @@ def _with_missing(vsyncs: Floats, intervals: Floats) -> Floats:
     if missing == 0:
         return np.append(vsyncs[0] - intervals[0], vsyncs)
     return np.insert(vsyncs, missing, vsyncs[missing - 1] + intervals[missing - 1])
+
+
+def _are_the_same(vsyncs: Floats, intervals: Floats) -> bool:
+    """Whether the intervals are those between the vsyncs: at no frame a refresh more or less.
+
+    What is wrong with each interval may add up over hours, so the sum alone would tell too little.
+    """
+    if _misfit(vsyncs, intervals) <= _MISFIT:
+        return True
+    return bool((np.abs(np.diff(vsyncs) - intervals) < _ANOTHER_REFRESH).all())
 
 
 def _misfit(vsyncs: Floats, intervals: Floats) -> float:

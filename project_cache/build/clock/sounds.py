@@ -12,7 +12,7 @@ __all__ = ["found_in", "next_edges", "with_usual_latency"]
 Floats = npt.NDArray[np.float64]
 
 _AROUND = 0.15  # s, before the trigger and after the end, in which a sound is looked for
-_BETWEEN = 8  # of a sample, at which likeness is looked at
+_BETWEEN = 4  # parts of a sample at which a sound may have begun
 _LEAST_LIKENESS = 0.3  # correlation coefficient of a recorded sound with the one that was sent
 
 
@@ -63,9 +63,9 @@ def found_in(
     A waveform is looked for from 0.15 s before its trigger; its onset is good to a sample of the recording. The NI-DAQ
     samples without a filter, so a tone above half of its rate is recorded as another, lower one, and so is the
     waveform sampled that is looked for. A tone is nearly as like itself some cycles later, and seems more so where
-    these fall on whole samples: so the likeness is looked at between samples, too.
+    these fall on whole samples: so beginnings between samples are tried, too.
     """
-    from scipy.signal import correlate, resample
+    from scipy.signal import correlate
 
     onsets = np.full(len(triggers), np.nan)
     for i, (trigger, waveform) in enumerate(zip(triggers, waveforms, strict=True)):
@@ -77,19 +77,22 @@ def found_in(
         stop = int((trigger + duration + _AROUND - start) * rate)
         if first < 0 or stop > n_samples:
             continue
-        sound = np.interp(
-            np.arange(int(duration * rate)) * played_at / rate, np.arange(len(samples)), samples
-        )
         heard = recorded(first, stop).astype(np.float64)
-        sound, heard = sound - sound.mean(), heard - heard.mean()
-        if len(heard) < len(sound):
-            continue
-        alike = correlate(heard, sound, "valid", "fft")
-        alike = resample(alike, _BETWEEN * len(alike))
-        lag = int(np.argmax(alike)) / _BETWEEN
-        loudness = np.linalg.norm(heard[int(lag) : int(lag) + len(sound)]) * np.linalg.norm(sound)
-        if loudness > 0 and alike.max() / loudness >= _LEAST_LIKENESS:
-            onsets[i] = start + (first + lag) / rate
+        heard -= heard.mean()
+        best = 0.0
+        for part in range(_BETWEEN):
+            # as if it had begun so much after a sample
+            at = (np.arange(int(duration * rate)) - part / _BETWEEN) * played_at / rate
+            sound = np.interp(at, np.arange(len(samples)), samples, left=0.0)
+            sound -= sound.mean()
+            if len(heard) < len(sound):
+                continue
+            alike = correlate(heard, sound, "valid", "fft")
+            lag = int(np.argmax(alike))
+            loudness = np.linalg.norm(heard[lag : lag + len(sound)]) * np.linalg.norm(sound)
+            if alike[lag] > max(best, _LEAST_LIKENESS * loudness):
+                best = alike[lag]
+                onsets[i] = start + (first + lag + part / _BETWEEN) / rate
     return onsets
 
 

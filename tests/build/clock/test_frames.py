@@ -124,6 +124,25 @@ def test_a_vsync_too_many_or_too_few_is_put_right() -> None:
         np.testing.assert_allclose(match.vsyncs, true, atol=1e-3)
 
 
+@pytest.mark.parametrize("frame", [1, 700, 2998])
+def test_a_vsync_that_the_sync_board_missed_is_put_back(frame: int) -> None:
+    steps = intervals(3000, 1)
+    true = block(10, steps)
+    (match,) = matched_blocks([Recorded("a", 3, steps)], [np.delete(true, frame)])
+    assert match.vsyncs is not None
+    np.testing.assert_allclose(match.vsyncs, true, atol=1e-3)
+
+
+def test_small_errors_of_the_scripts_clock_may_add_up_over_hours() -> None:
+    rng = np.random.default_rng(0)
+    true = 10 + np.arange(400_000) / 60
+    steps = np.diff(true) + rng.normal(0, 1e-4, len(true) - 1)
+    assert np.ptp(np.cumsum(steps) - (true[1:] - true[0])) > 0.03
+    (match,) = matched_blocks([Recorded("a", 5, steps)], [np.delete(true, 100_000)])
+    assert match.vsyncs is not None
+    np.testing.assert_allclose(match.vsyncs, true, atol=1e-3)
+
+
 def test_files_that_fit_no_block_say_so_and_leave_the_others_be() -> None:
     a, b = intervals(3000, 1), intervals(2000, 2)
     good, bad, empty = matched_blocks(

@@ -28,6 +28,32 @@ def test_what_was_not_found_is_as_late_as_the_others() -> None:
     np.testing.assert_array_equal(with_usual_latency(np.full(4, NAN), triggers), triggers)
 
 
+@pytest.mark.parametrize("frequency", [11_000, 16_000])
+def test_tones_that_the_nidaq_samples_coarsely_are_found_to_a_few_cycles(frequency: float) -> None:
+    rng = np.random.default_rng(0)
+    times = np.arange(12_000) / 48_000
+    ramp = np.minimum(1, np.minimum(times, 0.25 - times) / 0.005)
+    sound = np.sin(2 * np.pi * frequency * times) * ramp
+    rate, start = 30_000.07, 12.5
+    true = np.array([14.032115, 16.047337, 18.025501])
+    recording = rng.normal(0, 2, 240_000)
+    clock = start + np.arange(len(recording)) / rate
+    for onset in true:
+        # above 15 kHz it is recorded as a lower tone
+        inside = (clock >= onset) & (clock < onset + 0.25)
+        at = clock[inside] - onset
+        recording[inside] += 400 * np.sin(2 * np.pi * frequency * at) * np.interp(at, times, ramp)
+    found = found_in(
+        lambda first, stop: recording[first:stop],
+        rate,
+        start,
+        len(recording),
+        true - 0.03,
+        [(sound, 48_000.0)] * 3,
+    )
+    np.testing.assert_allclose(found, true, atol=3e-4, rtol=0)
+
+
 @pytest.mark.parametrize("kind", ["noise", "tone", "modulated"])
 def test_a_sound_is_found_to_a_sample(kind: str) -> None:
     rng = np.random.default_rng(0)
