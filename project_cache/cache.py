@@ -233,6 +233,8 @@ class ProjectCache(KeepsHouse, Publishes):
         manifest = named(project)
         if manifest.releases is not None:
             return _released(manifest.project, manifest.folder, **options)
+        if manifest.raw_roots or manifest.project == "dynamic-routing" and not manifest.objects:
+            return cls.from_raw(manifest.raw_roots or None, registry=manifest.registry, **options)
         self = cls.__new__(cls)
         self._setup(manifest, **options)
         return self

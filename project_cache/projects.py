@@ -245,7 +245,9 @@ def published(
     source: Source
     transport: Transport
     if parts.scheme == "s3":
-        s3 = S3Transport(endpoint_url=endpoint_url, region=region, anonymous=anonymous, requester_pays=requester_pays)
+        s3 = S3Transport(
+            endpoint_url=endpoint_url, region=region, anonymous=anonymous, requester_pays=requester_pays
+        )
         transport = s3
 
         def address(name: str) -> str:
@@ -257,7 +259,9 @@ def published(
         def address(name: str) -> str:
             return parts._replace(path=f"{path}/{name}").geturl()
     else:
-        raise ConfigurationError(f"{redacted(url)} is no address of the form s3://bucket/prefix or https://host/path.")
+        raise ConfigurationError(
+            f"{redacted(url)} is no address of the form s3://bucket/prefix or https://host/path."
+        )
 
     def fetched(name: str) -> bytes:
         try:
@@ -275,7 +279,9 @@ def published(
     except FileNotFoundError as error:
         if isinstance(error, MissingObjectError):
             raise
-        raise MissingObjectError(f"{place} was never opened with this cache folder, and the network is not to be used.") from error
+        raise MissingObjectError(
+            f"{place} was never opened with this cache folder, and the network is not to be used."
+        ) from error
     try:
         manifest = Manifest.parse(text.decode("utf-8"), folder=home, origin=place)
     except UnicodeDecodeError as error:
@@ -290,7 +296,11 @@ def published(
                 temporary.write_bytes(text)
     if parts.scheme == "s3":
         source = S3Source(
-            place, f"s3://{parts.netloc}{path}", manifest.relative, version_of=manifest.version_of, transport=s3
+            place,
+            f"s3://{parts.netloc}{path}",
+            manifest.relative,
+            version_of=manifest.version_of,
+            transport=s3,
         )
     else:
         source = HttpSource(place, parts._replace(path=path).geturl(), manifest.relative)

@@ -145,7 +145,7 @@ def test_more_that_cannot_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not list(tmp_path.iterdir())
     with pytest.raises(ManifestError, match="Leave version= out"):
         ProjectCache(manifest=tmp_path / "none.json", version="0.2.1")
-    with pytest.raises(ManifestError, match="demo, dynamic-routing, visual-coding"):
+    with pytest.raises(ManifestError, match="demo, dynamic-routing, visual-"):
         ProjectCache.open("no-such-project")
     monkeypatch.setenv("PROJECT_CACHE_OFFLINE", "perhaps")
     with pytest.raises(ConfigurationError, match="can be 1 or 0"):

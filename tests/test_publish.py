@@ -156,6 +156,23 @@ def test_some_sessions_and_tables_only(tmp_path: Path) -> None:
         theirs.store.get(Key("session_nwb", (1,)))
 
 
+def test_of_a_session_that_was_built_twice_the_last_is_published_under_its_id(tmp_path: Path) -> None:
+    folder = tmp_path / "built"
+    for n, recipe in enumerate(("aaaa", "bbbb")):
+        path = folder / "session_668755_2023-08-31" / f"session_668755_2023-08-31_{recipe}.nwb"
+        nwb(path, n)
+        os.utime(path, (1_600_000_000 + n, 1_600_000_000 + n))
+    layout = {"session_nwb": "session_{0}/session_{0}_{1}.nwb"}
+    about = {"format": "project_cache/1", "project": "built", "version": "1", "layout": layout}
+    (folder / "manifest.json").write_text(json.dumps(about))
+    ProjectCache.open(folder, offline=True).publish(tmp_path / "pub")
+    theirs = ProjectCache.open(tmp_path / "pub")
+    assert sorted(map(str, theirs.store.present())) == [
+        "session_nwb/668755_2023-08-31", "skeleton/session_nwb/668755_2023-08-31",
+    ]  # fmt: skip
+    assert theirs.store.get(Key("session_nwb", ("668755_2023-08-31",))).read_bytes() == path.read_bytes()
+
+
 def test_nothing_is_published_of_nothing(tmp_path: Path) -> None:
     cache = lab(tmp_path / "lab")
     (tmp_path / "lab" / "sessions.csv").unlink()
@@ -519,7 +536,10 @@ def test_a_publisher_to_a_bucket_that_is_killed_goes_on_where_it_was(
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert [name.rpartition("/")[2] for name in there() if name.endswith(".json")] == ["manifest-1.json", "manifest.json"]
+    assert [name.rpartition("/")[2] for name in there() if name.endswith(".json")] == [
+        "manifest-1.json",
+        "manifest.json",
+    ]
     arrived = sum("/objects/" in name for name in there())
     done = cache.publish(bucket)
     client.close()

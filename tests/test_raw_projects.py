@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import multiprocessing
 import operator
 import shutil
@@ -156,6 +157,26 @@ def test_sessions_with_issues_are_left_out_with_a_warning(raw: Path, tmp_path: P
     assert "example.org/1" in table.loc[FIRST, "issues"]
     assert table.loc[FIRST, "experiment_day"] == 1
     assert table.loc["700009_2024-05-09", "build_state"] == "impossible"
+
+
+def test_a_manifest_can_say_where_recordings_are(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROJECT_CACHE_RAW", str(raw))
+    assert len(ProjectCache.open("dynamic-routing").session_ids()) == 3
+    monkeypatch.delenv("PROJECT_CACHE_RAW")
+    assert ProjectCache.open("dynamic-routing").session_ids() == []
+    manifest = tmp_path / "mine.json"
+    manifest.write_text(
+        json.dumps(
+            {
+                "format": "project_cache/1",
+                "project": "mine",
+                "version": "1",
+                "session_class": "DynamicRoutingSession",
+                "raw": {"roots": [str(raw)]},
+            }
+        )
+    )
+    assert len(ProjectCache.open(manifest).session_ids()) == 3
 
 
 def test_unknown_sessions_are_said(cache: ProjectCache) -> None:

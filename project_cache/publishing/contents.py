@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from project_cache.errors import CorruptObjectError, NWBError
+from project_cache.errors import CorruptObjectError, ManifestError, NWBError
 from project_cache.files import digest_of
 from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
@@ -26,6 +26,9 @@ __all__ = ["Item", "chosen", "items", "known_digest", "placed"]
 _log = logging.getLogger("project_cache")
 
 _TYPEWISE = "typewise_analysis_metrics"
+_SESSION = "session_nwb"
+#: what is kept of building, which whoever has the sessions does not need
+_COMPONENT = "component"
 _SKELETON = "skeleton"
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
@@ -60,7 +63,9 @@ def chosen(
     sessions : iterable of int or str, optional
         Ids; by default all of which something is here, and all else that is here.
     """
-    here = {key: path for key, path in store.present().items() if key.kind != _SKELETON}
+    here = _newest(
+        {key: path for key, path in store.present().items() if key.kind not in (_SKELETON, _COMPONENT)}
+    )
     found = {key: path for key, path in here.items() if is_table(key, path)}
     if tables is not None:
         found = {key: path for key, path in found.items() if key.kind in tables}
@@ -72,9 +77,20 @@ def chosen(
         wanted = list(sessions)
         others = {key: path for key, path in others.items() if key.args and key.args[0] in wanted}
         for session in wanted:
-            whole = Key("session_nwb", (session,))
-            others[whole] = store.get(whole)
+            whole = Key(_SESSION, (session,))
+            if whole not in others:
+                others[whole] = store.get(whole)
     return {**found, **others}
+
+
+def _newest(here: dict[Key, Path]) -> dict[Key, Path]:
+    """Return files such that each session has one: of those that were built, the last, whatever its recipe."""
+    found: dict[Key, Path] = {}
+    for key, path in here.items():
+        name = Key(_SESSION, key.args[:1]) if key.kind == _SESSION else key
+        if name not in found or path.stat().st_mtime_ns > found[name].stat().st_mtime_ns:
+            found[name] = path
+    return found
 
 
 def is_table(key: Key, path: Path) -> bool:
@@ -172,7 +188,12 @@ def placed(manifest: Manifest, key: Key, digest: str, suffix: str) -> str:
     >>> placed(manifest, Key("session_nwb", (7,)), "blake3:" + "ab" * 32, ".nwb")
     'objects/session_7/abababababababababababababababab/session_7.nwb'
     """
-    usual = PurePosixPath(manifest.relative(key) or str(key))
+    try:
+        usual = PurePosixPath(manifest.relative(key) or str(key))
+    except (
+        ManifestError
+    ):  # built files have their recipe in their path, and not in the key that they are published by
+        usual = PurePosixPath(str(key))
     steps = [step for step in usual.parts[:-1] if not _DIGEST.fullmatch(step)]
     if steps[:1] == ["objects"]:
         steps = steps[1:]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
+import pynwb
 import pytest
+from nwbinspector import Importance, inspect_nwbfile
 
 from project_cache import DynamicRoutingSession
 from project_cache.errors import (
@@ -168,6 +171,25 @@ def test_the_built_session_says_the_same_as_the_raw_one(recorded: SimulatedSessi
         _ = session.raw_ap
     assert "not in this file" in session.nwb.data_collection
     session.close()
+
+
+def test_what_is_built_is_valid(built: Path, behavior_only: SimulatedSession, tmp_path: Path) -> None:
+    other = DynamicRoutingSession(behavior_only.path).write_nwb(tmp_path / "behavior.nwb")
+    for path in (built, other):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert pynwb.validate(path=str(path)) == []
+            found = list(inspect_nwbfile(nwbfile_path=path, importance_threshold=Importance.CRITICAL))
+        assert [message.message for message in found] == []
+
+
+def test_the_whole_session_has_its_raw_traces_on_the_disk(recorded: SimulatedSession) -> None:
+    nwb = DynamicRoutingSession(recorded.path).nwb
+    ap = nwb.acquisition["AP"].electrical_series["probeA"]
+    assert ap.data.shape[1] == 384
+    assert not isinstance(ap.data, np.ndarray) or isinstance(ap.data, np.memmap)
+    assert len(nwb.acquisition["LFP_raw"].electrical_series) == 2
+    assert nwb.processing["ecephys"]["LFP"].electrical_series["probeA"].rate == pytest.approx(1250, abs=0.1)
 
 
 def _plain(value: object) -> object:

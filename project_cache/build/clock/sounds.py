@@ -12,6 +12,7 @@ __all__ = ["found_in", "next_edges", "with_usual_latency"]
 Floats = npt.NDArray[np.float64]
 
 _AROUND = 0.15  # s, before the trigger and after the end, in which a sound is looked for
+_SMOOTH = 8
 _BETWEEN = 4  # parts of a sample at which a sound may have begun
 _LEAST_LIKENESS = 0.3  # correlation coefficient of a recorded sound with the one that was sent
 
@@ -65,7 +66,7 @@ def found_in(
     waveform sampled that is looked for. A tone is nearly as like itself some cycles later, and seems more so where
     these fall on whole samples: so beginnings between samples are tried, too.
     """
-    from scipy.signal import correlate
+    from scipy.signal import correlate, resample_poly
 
     onsets = np.full(len(triggers), np.nan)
     for i, (trigger, waveform) in enumerate(zip(triggers, waveforms, strict=True)):
@@ -77,13 +78,15 @@ def found_in(
         stop = int((trigger + duration + _AROUND - start) * rate)
         if first < 0 or stop > n_samples:
             continue
+        # the voltage between the samples that were played
+        smooth = resample_poly(samples, _SMOOTH, 1)
         heard = recorded(first, stop).astype(np.float64)
         heard -= heard.mean()
         best = 0.0
         for part in range(_BETWEEN):
             # as if it had begun so much after a sample
-            at = (np.arange(int(duration * rate)) - part / _BETWEEN) * played_at / rate
-            sound = np.interp(at, np.arange(len(samples)), samples, left=0.0)
+            at = (np.arange(int(duration * rate)) - part / _BETWEEN) * _SMOOTH * played_at / rate
+            sound = np.interp(at, np.arange(len(smooth)), smooth, left=0.0)
             sound -= sound.mean()
             if len(heard) < len(sound):
                 continue
