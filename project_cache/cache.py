@@ -582,21 +582,21 @@ class ProjectCache(KeepsHouse, Publishes):
 
     def _path_of_session(self, session_id: int | str) -> Path:
         """Return the path of a session's file; before it is fetched, the table is asked whether it exists at all."""
-        key = Key("session_nwb", (session_id,))
-        path = self.store.find(key)
-        if path is not None:
-            return path
+        self._require_session(session_id)
+        return self.store.get(Key("session_nwb", (session_id,)))
+
+    def _require_session(self, session_id: int | str) -> None:
+        """Raise if the project has no such session: neither a file, nor a row in its table."""
+        if self.store.find(Key("session_nwb", (session_id,))) is not None:
+            return
         try:
             known = self.tables.session_ids()
         except ProjectCacheError:
-            return self.store.get(
-                key
-            )  # a drive may hold sessions and no tables; the store says what is missing
+            return  # a drive may hold sessions and no tables; the store says what is missing
         if session_id not in known:
             raise UnknownObjectError(
                 f"The project {self.manifest.project} has no session {session_id}; get_session_table() lists its {len(known)}."
             )
-        return self.store.get(key)
 
     def _session_channels(self) -> pd.DataFrame | None:
         """Return what the project's table knows of channels, or None (with a warning) where there is no table."""
@@ -649,8 +649,10 @@ class ProjectCache(KeepsHouse, Publishes):
             ) from error
         return scene
 
-    def fetch(self, session_ids: Iterable[int], *, lfp: bool = False) -> dict[Key, Path]:
-        """Return the files of sessions, each fetched if it is not there.
+    def fetch(
+        self, session_ids: Iterable[int], *, lfp: bool = False, workers: int = 4
+    ) -> dict[Key, Path]:
+        """Return the files of sessions, each fetched if it is not there: several at a time, with one bar for all.
 
         Parameters
         ----------
@@ -658,14 +660,24 @@ class ProjectCache(KeepsHouse, Publishes):
             Sessions of the table.
         lfp : bool
             Whether the LFP file of each of their probes is fetched as well.
+        workers : int
+            How many files are fetched at once.
+
+        Notes
+        -----
+        A file that cannot be had does not stop the others; its error is raised when they are done. What has arrived
+        is kept, and the next call goes on from there.
         """
-        found: dict[Key, Path] = {}
+        from project_cache.display.progress import Together, bar
+
+        keys: list[Key] = []
         for session_id in map(_id, session_ids):
-            found[Key("session_nwb", (session_id,))] = self._path_of_session(session_id)
-            for probe_id in self.tables.lfp_probes(session_id) if lfp else ():
-                key = Key("probe_lfp_nwb", (session_id, probe_id))
-                found[key] = self.store.get(key)
-        return found
+            self._require_session(session_id)
+            keys.append(Key("session_nwb", (session_id,)))
+            if lfp:
+                keys += [Key("probe_lfp_nwb", (session_id, n)) for n in self.tables.lfp_probes(session_id)]
+        with bar(f"fetch {len(keys)} files", show=self.progress) as told:
+            return self.store.get_many(keys, workers=workers, progress=Together(told).of)
 
     # Around ------------------------------------------------------------------------------------
 

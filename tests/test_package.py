@@ -39,6 +39,7 @@ def test_the_public_names_are_these() -> None:
     assert project_cache.__all__ == [
         "BehaviorEcephysSession",
         "BehaviorSession",
+        "DynamicRoutingSession",
         "EcephysProjectCache",
         "EcephysSession",
         "Key",
@@ -46,7 +47,9 @@ def test_the_public_names_are_these() -> None:
         "ProjectCache",
         "ProjectCacheError",
         "Session",
+        "VisualBehaviorNeuropixelsProjectCache",
         "__version__",
+        "get_sessions",
     ]
     for name in project_cache.__all__:
         assert getattr(project_cache, name) is not None

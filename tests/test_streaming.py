@@ -349,6 +349,41 @@ def test_headers_go_with_the_requests(project: Path, server: ObjectServer, tmp_p
     assert {each.headers.get("x-key") for each in server.log} == {"k"}
 
 
+# Published and frozen ---------------------------------------------------------------------------------
+
+
+def test_what_was_published_is_streamed_and_frozen(opened: Opened, local: Any, tmp_path: Path) -> None:
+    cache = opened("nothing")
+    cache.fetch([SESSION])
+    cache.publish(tmp_path / "published", project="lab")
+    files = {
+        f"/{path.relative_to(tmp_path / 'published').as_posix()}": path
+        for path in (tmp_path / "published").rglob("*")
+        if path.is_file()
+    }
+    with ObjectServer(files) as server:
+        there = ProjectCache.open(server.url("/"), cache_dir=tmp_path / "mine", progress=False)
+        session = there.get_session_data(SESSION, stream=True)
+        unit = next(iter(session._spike_times._where))
+        np.testing.assert_array_equal(session.spike_times[unit], local.spike_times[unit])
+        assert nwb_requests(server) == 1
+        lock = there.freeze(tmp_path / "analysis.lock.json")
+        shutil.rmtree(tmp_path / "mine")
+        other = tmp_path / "other"
+        other.mkdir()
+        frozen = ProjectCache.open(shutil.copy(lock, other / lock.name), progress=False)
+        again = frozen.get_session_data(SESSION, stream=True)
+        np.testing.assert_array_equal(again.spike_times[unit], local.spike_times[unit])
+        data = json.loads(lock.read_text())
+        data["objects"] = [each for each in data["objects"] if not each["key"].startswith("skeleton")]
+        data["frozen"] = "."
+        bare = tmp_path / "bare"
+        bare.mkdir()
+        (bare / lock.name).write_text(json.dumps(data))
+        with pytest.raises(MissingObjectError, match="a lock takes no other bytes"):
+            ProjectCache.open(bare / lock.name, progress=False).get_session_data(SESSION, stream=True)
+
+
 # S3 ---------------------------------------------------------------------------------------------------
 
 

@@ -110,7 +110,7 @@ def _pictures(raw: RawRecording, name: str) -> list[Any]:
     if raw.sorted is None:
         return []
     letter = name.removeprefix(group_name(""))
-    paths = [path for group in raw.sorted.groups(letter) for path in group.drift_map_paths]
+    paths = raw.sorted.drift_map_paths(letter)
     names = [name] if len(paths) == 1 else [f"{name}_{path.stem.replace(':', '_')}" for path in paths]
     try:
         return [_picture(path, each) for path, each in zip(paths, names, strict=True)]

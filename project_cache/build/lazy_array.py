@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["CHUNK_ROWS", "LazyArray", "chunk_shape", "lazy"]
+__all__ = ["CHUNK_ROWS", "LazyArray", "chunk_shape", "lazy", "let_go"]
 
 #: a chunk: 16,384 samples (half a second of the AP band) of 64 channels, 2 MB
 CHUNK_ROWS = 16384
@@ -179,6 +180,17 @@ def chunk_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (min(CHUNK_ROWS, max(shape[0], 1)), *inner)
 
 
+def let_go(data: Any) -> None:
+    """Count the pages of a memory map that have been read as the process's own no longer.
+
+    They stay in the system's memory as long as it has room. Of a map that is gone through, all pages would count
+    until then. Other arrays are left alone.
+    """
+    pages = getattr(data, "base", None)
+    if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
 def lazy(data: Any, columns: slice | None = None) -> LazyArray:
     """Return a memory map, or a zarr array, as a :class:`LazyArray`.
 
@@ -194,6 +206,7 @@ def lazy(data: Any, columns: slice | None = None) -> LazyArray:
     taken = slice(chosen.start, chosen.stop, chosen.step)
 
     def read(start: int, stop: int) -> NDArray[Any]:
+        let_go(data)
         # of a memory map this is no copy: its pages are read where they are needed
         return np.asarray(data[start:stop, taken])
 

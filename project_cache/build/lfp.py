@@ -198,7 +198,7 @@ def _computed(stream: Stream, options: Options) -> tuple[Any, npt.NDArray[np.int
     """Return the filtered LFP of a stream as int16 counts, read when sliced; its channels; and the filter."""
     from scipy.fft import next_fast_len
 
-    from project_cache.build.lazy_array import CHUNK_ROWS, LazyArray
+    from project_cache.build.lazy_array import CHUNK_ROWS, LazyArray, let_go
 
     factor = round(stream.nominal_rate / options.lfp_rate)
     if factor < 1 or abs(factor * options.lfp_rate - stream.nominal_rate) > 1e-6 * stream.nominal_rate:
@@ -224,6 +224,7 @@ def _computed(stream: Stream, options: Options) -> tuple[Any, npt.NDArray[np.int
         if number not in last:
             stop = min((number + 1) * each, n_samples)
             values = filtered(stream.data, design, number * each, stop, taken, block)
+            let_go(stream.data)
             values *= scale
             last.clear()
             last[number] = np.clip(np.rint(values, out=values), limits.min, limits.max).astype(np.int16)

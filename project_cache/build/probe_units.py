@@ -120,7 +120,8 @@ def probe_units(
             order = _by_unit(group)
             counts = np.bincount(group.spike_units, minlength=len(group.unit_ids))
             times = np.asarray(stream.times(group.spike_samples[order]), dtype=np.float64)
-            amplitudes = group.amplitudes[order].astype(np.float32)
+            amplitudes = group.amplitudes[order].astype(np.float32, copy=False)
+            del order
             # what was sorted was recorded, even if the samples that are here were cut short
             stop = max(stream.stop, float(times.max(initial=stream.stop)))
             observed = np.array([[stream.start, min(stop, last)]])
@@ -143,6 +144,9 @@ def probe_units(
                 templates_mean=group.templates_mean,
                 templates_sd=group.templates_sd,
             )
+            # before the next probe's spikes are read
+            del group, times, amplitudes
+        del groups
 
 
 def _split(values: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> list[npt.NDArray[Any]]:

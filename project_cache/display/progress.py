@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["bar", "watched"]
+__all__ = ["Together", "bar", "watched"]
 
 
 def watched() -> bool:
@@ -72,3 +73,31 @@ def bar(
     finally:
         if drawn is not None:
             drawn.close()
+
+
+class Together:
+    """Many transfers in one bar: the bytes of all of them, of all that is known of yet.
+
+    Parameters
+    ----------
+    told : callable
+        What :func:`bar` yields.
+    """
+
+    def __init__(self, told: Callable[[int, int | None], None]) -> None:
+        self._told = told
+        self._guard = threading.Lock()
+        self._done: dict[Any, int] = {}
+        self._totals: dict[Any, int] = {}
+
+    @contextlib.contextmanager
+    def of(self, key: Any) -> Iterator[Callable[[int, int | None], None]]:
+        """Yield the function that is told of one of the transfers."""
+
+        def one(done: int, total: int | None) -> None:
+            with self._guard:
+                self._done[key] = done
+                self._totals[key] = max(done, total or 0)
+                self._told(sum(self._done.values()), sum(self._totals.values()))
+
+        yield one

@@ -84,7 +84,7 @@ class NWBReader:
             self.version = _version(handle, self.path)
 
     def __repr__(self) -> str:
-        return f"<NWBReader {self.path.name}>"
+        return f"<{type(self).__name__} {self.path.name}>"
 
     @contextlib.contextmanager
     def open(self) -> Iterator[h5py.File]:

@@ -110,7 +110,11 @@ def _remote(store: Store, key: Key, source: Streams) -> RemoteNWBReader:
         check=None if skeleton is None else skeleton.check,
         keep=keep,
     )
-    return RemoteNWBReader(remote, skeleton, origin=(streamed, (store, key)))
+    reader = RemoteNWBReader(remote, skeleton, origin=(streamed, (store, key)))
+    store.hand_out(key)
+    if skeleton is not None and store.manifest.objects.get(skeleton_key(key)) is not None:
+        store.hand_out(skeleton_key(key))
+    return reader
 
 
 def skeleton_for(store: Store, key: Key, digest: str, source: Streams) -> Skeleton | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ __all__ = ["SortedOutput", "SortedProbe", "channel_numbers", "shank_of", "texts"
 PIPELINE_BANNER = "N E X T F L O W"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class SortedProbe:
     """What was sorted from one probe, or from one shank of it.
 
@@ -40,7 +41,7 @@ class SortedProbe:
         When spikes were, in samples since the recording's first.
     spike_units : numpy.ndarray of int64
         Whose they were: numbers of elements of `unit_ids`.
-    amplitudes : numpy.ndarray of float64
+    amplitudes : numpy.ndarray of float
         Of each spike, in µV.
     metrics : pandas.DataFrame
         Quality and template metrics, a row a unit, index `unit_ids`.
@@ -70,7 +71,7 @@ class SortedProbe:
     unit_ids: NDArray[np.int64]
     spike_samples: NDArray[np.int64]
     spike_units: NDArray[np.int64]
-    amplitudes: NDArray[np.float64]
+    amplitudes: NDArray[np.floating[Any]]
     metrics: pd.DataFrame
     templates_mean: Any
     templates_sd: Any
@@ -127,7 +128,8 @@ class SortedOutput:
     def __init__(self, path: str | AnyPath, plugin_version: str | None = None) -> None:
         self.path = place(path)
         self._plugin_version = plugin_version
-        self._read: dict[str, list[SortedProbe]] = {}
+        # spikes of a long recording are gigabytes: kept as long as somebody has them
+        self._read: WeakValueDictionary[str, SortedProbe] = WeakValueDictionary()
 
     @cached_property
     def layout(self) -> str:
@@ -205,18 +207,33 @@ class SortedOutput:
         """
         from project_cache.raw import sorted_analyzer, sorted_legacy
 
+        read = sorted_analyzer.read if self.layout == "analyzer" else sorted_legacy.read
+        found = []
+        for each in self._folders(letter):
+            group = self._read.get(each.name)
+            if group is None:
+                group = read(
+                    self.path, each, letter, shank_of(each.name), self._plugin_version, self._drift_maps(each)
+                )
+                self._read[each.name] = group
+            found.append(group)
+        return found
+
+    def _folders(self, letter: str) -> list[AnyPath]:
         if letter not in self._found[0]:
             why = self.skipped.get(letter, "it was not sorted")
             raise MissingDataError(f"Probe {letter} has no units in {self.path}: {why}.")
-        if letter not in self._read:
-            read = sorted_analyzer.read if self.layout == "analyzer" else sorted_legacy.read
-            self._read[letter] = [
-                read(
-                    self.path, each, letter, shank_of(each.name), self._plugin_version, self._drift_maps(each)
-                )
-                for each in self._found[0][letter]
-            ]
-        return self._read[letter]
+        return self._found[0][letter]
+
+    def drift_map_paths(self, letter: str) -> tuple[AnyPath, ...]:
+        """Return the pictures of a probe's spikes' depths over time, without reading its spikes.
+
+        Raises
+        ------
+        MissingDataError
+            The probe was not sorted, or its sorting failed.
+        """
+        return tuple(path for each in self._folders(letter) for path in self._drift_maps(each))
 
     def _drift_maps(self, folder: AnyPath) -> tuple[AnyPath, ...]:
         stem = folder.name.removesuffix(".zarr")

@@ -58,8 +58,8 @@ def read(
     own_ids = group.read("sorting/unit_ids")
     cluster_ids = _property(group, "original_cluster_id")
     unit_ids = _whole(own_ids if cluster_ids is None else cluster_ids, folder)
-    samples = group.read("sorting/spikes/sample_index").astype(np.int64)
-    units = group.read("sorting/spikes/unit_index").astype(np.int64)
+    samples = group.read("sorting/spikes/sample_index").astype(np.int64, copy=False)
+    units = group.read("sorting/spikes/unit_index").astype(np.int64, copy=False)
     channel_ids = _channel_ids(group)
     average = group.array("extensions/templates/average")
     verdict = _property(group, "default_qc")
@@ -72,7 +72,7 @@ def read(
         unit_ids=unit_ids,
         spike_samples=samples,
         spike_units=units,
-        amplitudes=group.read("extensions/spike_amplitudes/amplitudes").astype(np.float64),
+        amplitudes=group.read("extensions/spike_amplitudes/amplitudes"),
         metrics=_metrics(group, own_ids, unit_ids),
         templates_mean=average,
         templates_sd=group.array("extensions/templates/std"),

@@ -94,7 +94,7 @@ def read(
         unit_ids=unit_ids,
         spike_samples=samples,
         spike_units=units,
-        amplitudes=read_npy(folder / "spike_amplitudes" / "amplitude_segment_0.npy").astype(np.float64),
+        amplitudes=read_npy(folder / "spike_amplitudes" / "amplitude_segment_0.npy"),
         metrics=metrics.reindex(unit_ids),
         templates_mean=_templates(folder / "templates_average.npy"),
         templates_sd=_templates(folder / "templates_std.npy"),
@@ -128,7 +128,9 @@ def _spikes(sorting: AnyPath) -> tuple[NDArray[np.int64], NDArray[np.int64], NDA
         raise CorruptObjectError(
             f"{sorting / 'spikes.npy'} holds {spikes.dtype} of shape {spikes.shape}: no spikes."
         )
-    return own_ids.astype(np.int64), columns[0].astype(np.int64), columns[1].astype(np.int64)
+    # mapped, not copied, as they come from the sorter
+    samples, units = (column.astype(np.int64, copy=False) for column in columns)
+    return own_ids.astype(np.int64), samples, units
 
 
 def _cached_spikes(path: AnyPath) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -122,8 +122,15 @@ class Store:
 
     # Reading -----------------------------------------------------------------------------------
 
-    def get(self, key: Key) -> Path:
+    def get(self, key: Key, *, progress: ProgressFactory | None = None) -> Path:
         """Return the path of a complete, verified file, which is fetched if it is in no layer.
+
+        Parameters
+        ----------
+        key : Key
+            The object.
+        progress : callable, optional
+            Makes its progress display, instead of the store's.
 
         Raises
         ------
@@ -157,7 +164,54 @@ class Store:
         # One thread of this process at a time: file locks are between processes.
         with self._lock_of(key):
             found, trouble = self._find(key)
-            return found if found is not None else self._fetch(key, trouble)
+            return found if found is not None else self._fetch(key, trouble, progress)
+
+    def get_many(
+        self, keys: Iterable[Key], *, workers: int = 4, progress: ProgressFactory | None = None
+    ) -> dict[Key, Path]:
+        """Return the paths of objects, several of which are fetched at a time.
+
+        One that cannot be had does not stop the others; when all are done its error is raised, with a note on how many
+        more there were. What has arrived is kept.
+
+        Parameters
+        ----------
+        keys : iterable of Key
+            The objects.
+        workers : int
+            How many are fetched at once.
+        progress : callable, optional
+            Makes the progress display of each, instead of the store's.
+        """
+        wanted = list(dict.fromkeys(keys))
+        found: dict[Key, Path] = {}
+        absent = []
+        for key in wanted:
+            path = self.find(key)
+            if path is None:
+                absent.append(key)
+            else:
+                found[key] = path
+        failed: list[tuple[Key, ProjectCacheError]] = []
+        if absent:
+            with ThreadPoolExecutor(max(1, min(workers, len(absent)))) as pool:
+                tasks = {key: pool.submit(self.get, key, progress=progress) for key in absent}
+                try:
+                    for key, task in tasks.items():
+                        try:
+                            found[key] = task.result()
+                        except ProjectCacheError as error:
+                            failed.append((key, error))
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+        if failed:
+            error = failed[0][1]
+            if len(failed) > 1:
+                others = ", ".join(str(key) for key, _ in failed[1:6])
+                error.add_note(f"{len(failed)} of {len(wanted)} objects could not be had; also: {others}.")
+            raise error
+        return {key: found[key] for key in wanted}
 
     def find(self, key: Key) -> Path | None:
         """Return the path of an object if a layer has it whole, else None. Nothing is fetched."""
@@ -212,7 +266,9 @@ class Store:
             # a lock is about these very bytes, so nobody's word is taken for them
             found = digest_of(path, entry.digest.partition(":")[0])
             if found != entry.digest:
-                raise CorruptObjectError(f"{path} is not what was frozen: its digest is {found}, not {entry.digest}.")
+                raise CorruptObjectError(
+                    f"{path} is not what was frozen: its digest is {found}, not {entry.digest}."
+                )
             if path == self.manifest.locate(key):
                 Receipt.of(path, key, found).write(path)
         return None
@@ -234,7 +290,9 @@ class Store:
             chosen = [source for source in chosen if source.name in order]
         return sorted(chosen, key=lambda source: order.get(source.name, len(order)))
 
-    def _fetch(self, key: Key, trouble: list[StoreError]) -> Path:
+    def _fetch(
+        self, key: Key, trouble: list[StoreError], progress: ProgressFactory | None = None
+    ) -> Path:
         sources = self.sources_for(key)
         usable = [source for source in sources if not (self.offline and source.remote)]
         if not usable:
@@ -249,14 +307,16 @@ class Store:
             path, _ = self._find(key)
             if path is not None:
                 return path  # another process was quicker
-            return self._fill(key, final, usable)
+            return self._fill(key, final, usable, progress)
 
-    def _fill(self, key: Key, final: Path, sources: list[Source]) -> Path:
+    def _fill(
+        self, key: Key, final: Path, sources: list[Source], progress: ProgressFactory | None = None
+    ) -> Path:
         failures: list[ProjectCacheError] = []
         for source in sources:
             for attempt in range(self.tries):
                 try:
-                    return self._fill_from(source, key, final)
+                    return self._fill_from(source, key, final, progress or self.progress)
                 except MissingObjectError as error:
                     failures.append(error)
                     break
@@ -272,12 +332,12 @@ class Store:
             raise real[-1]
         raise TransferError(f"{key} could not be had: " + " / ".join(str(f) for f in real)) from real[-1]
 
-    def _fill_from(self, source: Source, key: Key, final: Path) -> Path:
+    def _fill_from(self, source: Source, key: Key, final: Path, shown: ProgressFactory) -> Path:
         entry = self.manifest.entry(key)
         algorithm = entry.digest.partition(":")[0] if entry.digest else "blake3"
         part = Part.claim(final, algorithm=algorithm)
         try:
-            with self.progress(key) as progress:
+            with shown(key) as progress:
                 filled = source.fill(key, part, progress)
         except (TransferError, KeyboardInterrupt):
             # What has arrived is kept for the next try, if it can be told to what version it belongs.
@@ -300,6 +360,13 @@ class Store:
                 part.path, key, part.digest, filled.validator, filled.origin, filled.recipe
             ).write(final)
             publish(part.path, final)
+        except FileNotFoundError as error:
+            # another process took this one for dead, and the part with it
+            part.discard()
+            path, _ = self._find(key)
+            if path is not None:
+                return path
+            raise ContentError(f"The unfinished file of {key} was taken over by another process.") from error
         except BaseException:
             part.discard()
             raise

@@ -69,6 +69,9 @@ class Sorted:
             raise MissingDataError(f"probe {letter} was not sorted")
         return self.of[letter]
 
+    def drift_map_paths(self, letter: str) -> tuple[Path, ...]:
+        return tuple(path for group in self.groups(letter) for path in group.drift_map_paths)
+
 
 @dataclass
 class Clock:

@@ -101,8 +101,9 @@ def assert_table(
         column, expected = made[name], wanted[name]
         if pd.api.types.is_float_dtype(expected) or expected.isna().all():
             atol = on_screen if on_screen is not None and name.startswith(ON_SCREEN) else within
-            expected = expected.to_numpy(np.float64)
-            np.testing.assert_allclose(column.to_numpy(np.float64), expected, rtol=0, atol=atol, err_msg=name)
+            np.testing.assert_allclose(
+                column.to_numpy(np.float64), expected.to_numpy(np.float64), rtol=0, atol=atol, err_msg=name
+            )
         elif pd.api.types.is_bool_dtype(expected) or pd.api.types.is_integer_dtype(expected):
             assert column.dtype.kind == expected.dtype.kind, name
             assert column.tolist() == expected.tolist(), name
@@ -182,10 +183,13 @@ def test_epochs(with_invalid_times: DynamicRoutingSession, simulated: Path) -> N
 
 
 def test_licks(session: DynamicRoutingSession, nosync: DynamicRoutingSession, truth: dict[str, Any]) -> None:
-    near = {"rtol": 0, "atol": SYNC_TICK}
-    np.testing.assert_allclose(session.licks.timestamps[:], truth["lick_on"], **near)
-    np.testing.assert_allclose(session.lick_sensor_rising_edges.timestamps[:], truth["lick_on"], **near)
-    np.testing.assert_allclose(session.lick_sensor_falling_edges.timestamps[:], truth["lick_off"], **near)
+    for component, edges in (
+        ("licks", "lick_on"),
+        ("lick_sensor_rising_edges", "lick_on"),
+        ("lick_sensor_falling_edges", "lick_off"),
+    ):
+        made = getattr(session, component).timestamps[:]
+        np.testing.assert_allclose(made, truth[edges], rtol=0, atol=SYNC_TICK, err_msg=component)
     details = session.licks_details.to_dataframe()
     np.testing.assert_allclose(
         details["duration"], truth["lick_off"] - truth["lick_on"], rtol=0, atol=2 * SYNC_TICK

@@ -120,6 +120,9 @@ class House(KeepsHouse):
 def conditions(*, spread: bool = False, old: bool = False, locks: bool = True) -> Iterator[None]:
     """Have transfers over several connections, objects that were used long ago, locks that lie."""
     with contextlib.ExitStack() as stack:
+        # no power cuts here: waiting for the disk shows nothing
+        stack.callback(setattr, os, "fsync", os.fsync)
+        os.fsync = lambda _: None
         if spread:
             stack.callback(setattr, Pulse, "says_split", Pulse.says_split)
             Pulse.says_split = lambda *_: True  # type: ignore[method-assign]
@@ -209,6 +212,15 @@ def _obey(order: dict[str, Any]) -> None:
 
 
 def _main() -> None:
+    # what is imported when it is needed, is imported once, here
+    import filelock  # noqa: F401
+    import requests.adapters  # noqa: F401
+
+    import project_cache.display.progress
+    import project_cache.nwb.mending
+    import project_cache.store.blocks  # noqa: F401
+
+    skeleton()
     for line in sys.stdin:
         order = json.loads(line)
         if "reap" in order:

@@ -15,9 +15,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from project_cache.display.progress import Together
 from project_cache.errors import (
     ContentError,
     CorruptObjectError,
@@ -31,8 +33,10 @@ from project_cache.errors import (
 )
 from project_cache.files import digest_of
 from project_cache.manifest.keys import Key
+from project_cache.manifest.layout import TemplateLayout
 from project_cache.manifest.model import Manifest
 from project_cache.manifest.objects import ObjectEntry, Objects
+from project_cache.sources.base import Filled
 from project_cache.sources.directory import DirectorySource
 from project_cache.store.part import Part, orphans
 from project_cache.store.receipts import Receipt
@@ -671,3 +675,32 @@ def test_hostile_receipts_and_journals_are_ignored(folder: Path, origin: Origin)
     (path.parent / ".session_8.nwb.aaaa.part").write_bytes(b"x")
     (path.parent / ".session_8.nwb.aaaa.journal").write_text('{"origin": []')
     assert origin.fills() == 1
+
+
+def test_many_are_fetched_side_by_side_and_one_failure_stops_nobody(tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+
+    class Slow:
+        name, remote = "slow", False
+
+        def has(self, key: Key) -> bool:
+            return True
+
+        def fill(self, key: Key, part: Part, progress: Any = None) -> Filled:
+            if key.args[0] in (3, 5):
+                raise TransferError(f"no line to {key}")
+            part.path.write_bytes(b"x" * 1000)
+            part.written(origin="here")
+            progress(1000, 1000)
+            return Filled("here")
+
+    manifest = Manifest("p", "1", TemplateLayout(tmp_path, {"table": "table_{0}.csv"}))
+    store = Store(manifest, (), [Slow()], tries=1)
+    keys = [Key("table", (n,)) for n in range(8)]
+    together = Together(lambda done, total: seen.append((done, total)))
+    with pytest.raises(TransferError, match="no line to table/3") as caught:
+        store.get_many(keys, progress=together.of)
+    assert caught.value.__notes__ == ["2 of 8 objects could not be had; also: table/5."]
+    assert sorted(seen)[-1] == (6000, 6000)
+    good = [key for key in keys if key.args[0] not in (3, 5)]
+    assert list(store.get_many(good)) == good

@@ -12,8 +12,7 @@ __all__ = ["found_in", "next_edges", "with_usual_latency"]
 Floats = npt.NDArray[np.float64]
 
 _AROUND = 0.15  # s, before the trigger and after the end, in which a sound is looked for
-_SMOOTH = 8
-_BETWEEN = 4  # parts of a sample at which a sound may have begun
+_SMOOTH = 8  # times as many samples as were played make its voltage smooth
 _LEAST_LIKENESS = 0.3  # correlation coefficient of a recorded sound with the one that was sent
 
 
@@ -64,9 +63,9 @@ def found_in(
     A waveform is looked for from 0.15 s before its trigger; its onset is good to a sample of the recording. The NI-DAQ
     samples without a filter, so a tone above half of its rate is recorded as another, lower one, and so is the
     waveform sampled that is looked for. A tone is nearly as like itself some cycles later, and seems more so where
-    these fall on whole samples: so beginnings between samples are tried, too.
+    these fall on whole samples: so it is looked for in whatever phase.
     """
-    from scipy.signal import correlate, resample_poly
+    from scipy.signal import correlate, hilbert, resample_poly
 
     onsets = np.full(len(triggers), np.nan)
     for i, (trigger, waveform) in enumerate(zip(triggers, waveforms, strict=True)):
@@ -80,22 +79,16 @@ def found_in(
             continue
         # the voltage between the samples that were played
         smooth = resample_poly(samples, _SMOOTH, 1)
-        heard = recorded(first, stop).astype(np.float64)
-        heard -= heard.mean()
-        best = 0.0
-        for part in range(_BETWEEN):
-            # as if it had begun so much after a sample
-            at = (np.arange(int(duration * rate)) - part / _BETWEEN) * _SMOOTH * played_at / rate
-            sound = np.interp(at, np.arange(len(smooth)), smooth, left=0.0)
-            sound -= sound.mean()
-            if len(heard) < len(sound):
-                continue
-            alike = correlate(heard, sound, "valid", "fft")
-            lag = int(np.argmax(alike))
-            loudness = np.linalg.norm(heard[lag : lag + len(sound)]) * np.linalg.norm(sound)
-            if alike[lag] > max(best, _LEAST_LIKENESS * loudness):
-                best = alike[lag]
-                onsets[i] = start + (first + lag + part / _BETWEEN) / rate
+        at = np.arange(int(duration * rate)) * _SMOOTH * played_at / rate
+        sound, heard = np.interp(at, np.arange(len(smooth)), smooth), recorded(first, stop).astype(np.float64)
+        sound, heard = sound - sound.mean(), heard - heard.mean()
+        if len(heard) < len(sound):
+            continue
+        alike = np.abs(correlate(heard, hilbert(sound), "valid", "fft"))
+        lag = int(np.argmax(alike))
+        loudness = np.linalg.norm(heard[lag : lag + len(sound)]) * np.linalg.norm(sound)
+        if loudness > 0 and alike[lag] / loudness >= _LEAST_LIKENESS:
+            onsets[i] = start + (first + lag) / rate
     return onsets
 
 
