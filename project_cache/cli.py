@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from project_cache import cli_raw
 from project_cache._version import __version__
 from project_cache.errors import ConfigurationError, ProjectCacheError
 
@@ -63,15 +64,16 @@ def _parser() -> argparse.ArgumentParser:
         "could not keep to the budget, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"project-cache {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
+    plain = argparse.ArgumentParser(add_help=False)
+    plain.add_argument("--json", action="store_true", help="write JSON to standard output")
+    plain.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+    plain.add_argument("-v", "--verbose", action="store_true", help="say what is done")
+    common = argparse.ArgumentParser(add_help=False, parents=[plain])
     common.add_argument("-m", "--manifest", metavar="PROJECT", help=_PROJECT_HELP)
     common.add_argument(
         "--layer", action="append", metavar="FOLDER", help="a folder that is asked first and never written to"
     )
     common.add_argument("--offline", action="store_true", default=None, help="never touch the network")
-    common.add_argument("--json", action="store_true", help="write JSON to standard output")
-    common.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
-    common.add_argument("-v", "--verbose", action="store_true", help="say what is done")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     where = commands.add_parser("where", parents=[common], help="say where the cache is and what is in it")
@@ -107,6 +109,8 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_housekeeping(commands, common)
     _add_publishing(commands, common)
+
+    cli_raw.add_commands(commands, plain)
 
     demo = commands.add_parser("demo", parents=[common], help="make a small synthetic project and look at it")
     demo.add_argument(
@@ -469,7 +473,10 @@ def _demo(arguments: argparse.Namespace) -> int:
     print(
         "\nWith the real recordings: EcephysProjectCache.from_warehouse(manifest=…), or a drive you were given:"
     )
-    print('    EcephysProjectCache.fixed(manifest="/path/to/the/drive/manifest.json")')
+    print('    EcephysProjectCache.fixed(manifest="/path/to/the/drive/manifest.json")\n')
+    figure = Path(arguments.figure)
+    for line in cli_raw.raw_demo_lines(figure.with_name(f"{figure.stem}_task{figure.suffix}")):
+        print(line)
     return OK
 
 

@@ -18,7 +18,7 @@ FLOORS = [
     {"build"},
     {"sessions"},
     {"cache", "projects", "publish", "publishing", "raw_projects", "housekeeping", "cloud_folder", "cloud_cache", "visual_behavior"},
-    {"cli", "cluster", "testing", "visualization"},
+    {"cli", "cli_raw", "cluster", "testing", "visualization"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {

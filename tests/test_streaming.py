@@ -352,7 +352,9 @@ def test_headers_go_with_the_requests(project: Path, server: ObjectServer, tmp_p
 # Published and frozen ---------------------------------------------------------------------------------
 
 
-def test_what_was_published_is_streamed_and_frozen(opened: Opened, local: Any, tmp_path: Path) -> None:
+def test_what_was_published_is_streamed_and_frozen(
+    opened: Opened, local: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = opened("nothing")
     cache.fetch([SESSION])
     cache.publish(tmp_path / "published", project="lab")
@@ -376,10 +378,10 @@ def test_what_was_published_is_streamed_and_frozen(opened: Opened, local: Any, t
         np.testing.assert_array_equal(again.spike_times[unit], local.spike_times[unit])
         data = json.loads(lock.read_text())
         data["objects"] = [each for each in data["objects"] if not each["key"].startswith("skeleton")]
-        data["frozen"] = "."
         bare = tmp_path / "bare"
         bare.mkdir()
         (bare / lock.name).write_text(json.dumps(data))
+        monkeypatch.setenv("PROJECT_CACHE_DIR", str(tmp_path / "fresh"))
         with pytest.raises(MissingObjectError, match="a lock takes no other bytes"):
             ProjectCache.open(bare / lock.name, progress=False).get_session_data(SESSION, stream=True)
 

@@ -128,7 +128,7 @@ def conditions(*, spread: bool = False, old: bool = False, locks: bool = True) -
             Pulse.says_split = lambda *_: True  # type: ignore[method-assign]
         if old:
             stack.callback(setattr, keeping, "IN_USE_S", keeping.IN_USE_S)
-            keeping.IN_USE_S = -1.0
+            keeping.IN_USE_S = -1e9
         if not locks:
             import fcntl
 

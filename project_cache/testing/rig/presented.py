@@ -21,12 +21,14 @@ def trials(stimulus: Stimulus) -> pd.DataFrame:
     onset = table["stim_frame"].to_numpy(np.float64)
     sound = np.isfinite(stimulus.sound_on)
     shown_at = frames.shown_at(onset)
+    # nothing is shown in a catch trial, for no time
+    shown_frames = np.where(table["stim_name"] == "catch", 0, 30)
     return table.assign(
         start_time=frames.at(onset - 90),
         quiescent_stop_time=frames.read_at(onset - 1),
         stop_time=frames.at(table["end_frame"]),
         stim_start_time=np.where(sound, stimulus.sound_on, shown_at),
-        stim_stop_time=np.where(sound, stimulus.sound_off, frames.shown_at(onset + 30)),
+        stim_stop_time=np.where(sound, stimulus.sound_off, frames.shown_at(onset + shown_frames)),
         response_window_start_time=frames.read_at(onset + 6),
         response_window_stop_time=frames.at(onset + 60),
         task_control_response_time=frames.read_at(table["response_frame"]),
