@@ -24,8 +24,8 @@ $(VENV)/.dev: $(VENV)/.base
 demo: $(VENV)/.base  ## make the synthetic demo project, print its table, draw a figure
 	PROJECT_CACHE_DIR=$${PROJECT_CACHE_DIR:-$(CURDIR)/demo} $(BIN)/project-cache demo --figure demo.png
 
-test: $(VENV)/.dev  ## the fast tests
-	$(BIN)/python -m pytest -q -m "not slow and not conformance" $(ARGS)
+test: $(VENV)/.dev  ## the fast tests, on all cores
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not slow and not conformance" $(ARGS)
 
 test-all: $(VENV)/.dev  ## all tests but the comparisons with AllenSDK
 	$(BIN)/python -m pytest -q -m "not conformance" $(ARGS)

@@ -21,7 +21,7 @@ from benchmarks import transfers
 from benchmarks.data import ROOT, SESSION_ID, bench_session, copy_of, large_project, shared
 
 TASKS = Path(__file__).resolve().parent / "tasks"
-GROUPS = ("import", "first", "all", "every", "responses", "tables", "race", "cloud", "transfer")
+GROUPS = ("import", "first", "all", "every", "responses", "tables", "race", "cloud", "transfer", "streaming")
 
 
 def run(python: str, task: str, *args: str) -> dict[str, Any]:

@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from benchmarks.data import ROOT, SESSION_ID, bench_session
 from project_cache.files import digest_of
 from project_cache.manifest.keys import Key
@@ -72,6 +74,8 @@ def measured(session: Path, repeats: int) -> dict[str, list[dict[str, Any]]]:
         (served / path.parent.name).symlink_to(path.parent)
         skeleton = served / "session.skeleton"
         made = skeleton_of(path)
+        with h5py.File(path) as handle:
+            unit = str(handle["units/id"][ROW])
         skeleton.write_bytes(made.to_bytes())
         listed: list[dict[str, Any]] = [
             {"key": str(KEY), "size": made.size, "digest": made.digest},
@@ -90,8 +94,8 @@ def measured(session: Path, repeats: int) -> dict[str, list[dict[str, Any]]]:
                     for kind in ("EcephysSession", "Session"):
                         cache = str(project(scratch / "cache", url, objects, kind))
                         ours = f"{kind}, {name}"
-                        found.setdefault(ours, []).append(run("ours", cache, str(ROW), str(SESSION_ID)))
-                        again = run("ours", cache, str(ROW), str(SESSION_ID))
+                        found.setdefault(ours, []).append(run("ours", cache, str(ROW), str(SESSION_ID), unit))
+                        again = run("ours", cache, str(ROW), str(SESSION_ID), unit)
                         found.setdefault(f"{ours}, again", []).append(again)
                     cache = str(project(scratch / "cache", url, objects, "Session"))
                     as_pynwb = run("ours", cache, str(ROW), str(SESSION_ID), "pynwb")

@@ -75,8 +75,8 @@ RELEASED = {
 class ProjectCache(KeepsHouse, Publishes):
     """A project of recording sessions in a local folder, which is filled as things are asked for.
 
-    The constructors are :meth:`open`, :meth:`from_s3`, :meth:`from_warehouse`, :meth:`fixed` and :meth:`from_directory`; calling
-    the class is AllenSDK's way and the same as :meth:`from_warehouse` with its defaults.
+    The constructors are :meth:`open`, :meth:`from_s3`, :meth:`from_warehouse`, :meth:`fixed`, :meth:`from_directory`,
+    :meth:`from_raw` and :meth:`from_files`; calling the class is AllenSDK's way and the same as :meth:`from_warehouse` with its defaults.
 
     Parameters
     ----------
@@ -408,6 +408,62 @@ class ProjectCache(KeepsHouse, Publishes):
 
         return RawProjectCache(root, registry=registry, cache_dir=cache_dir, **options)
 
+    @classmethod
+    def from_files(
+        cls,
+        files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Mapping[Any, str | os.PathLike[str]],
+        *,
+        project: str | None = None,
+        description: str | None = None,
+        ids: str = "name",
+        session_class: str = "Session",
+        cache_dir: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> ProjectCache:
+        """Return the cache of a project of NWB files that are there already, such as a lab's own. They stay where they are.
+
+        A manifest and a table of sessions (``sessions.csv``) are written beside the files, the table from what the files say
+        of themselves. Called again, it adds what is new; rows that are in the table stay as they are, so that they can be
+        corrected and given more columns by hand. :meth:`publish` makes the project one for others.
+
+        Parameters
+        ----------
+        files : path-like, iterable of path-like, or mapping
+            A folder, in which all ``*.nwb`` are taken, at any depth (those that cannot be read are left out, with a warning);
+            or files; or files by the ids that their sessions are to have.
+        project : str, optional
+            What the project is called; by default as the folder.
+        description : str, optional
+            What its manifest says of it.
+        ids : {'name', 'session_id', 'identifier'}
+            Where a session's id is from: the file's name without its ending, or what stands in the file.
+        session_class : str
+            What opens the sessions: ``Session``, ``EcephysSession``, ``BehaviorSession``, ``DynamicRoutingSession`` …
+        cache_dir : path-like, optional
+            The folder of the manifest and the table, where they cannot be beside the files; by default the folder that the
+            files are in.
+        **options
+            ``layers``, ``offline``, ``progress``, ``lock_timeout`` as in the class.
+
+        Raises
+        ------
+        ConfigurationError
+            Two files would be one session, a file is not there, or the folder has another manifest.
+        NotNWBError, CorruptObjectError
+            A file that was named is not NWB 2, or damaged.
+        """
+        from project_cache.file_projects import project_of_files
+
+        if session_class not in SESSION_CLASSES:
+            raise ConfigurationError(f"session_class={session_class!r}: it can be {', '.join(SESSION_CLASSES)}.")
+        manifest, folder = project_of_files(
+            files, cache_dir, project=project, description=description, ids=ids, session_class=session_class
+        )
+        layers = [*(options.pop("layers", None) or ()), *([] if folder == manifest.folder else [folder])]
+        self = cls.__new__(cls)
+        self._setup(manifest, layers=layers, **options)
+        return self
+
     # Tables ------------------------------------------------------------------------------------
 
     @property
@@ -417,17 +473,37 @@ class ProjectCache(KeepsHouse, Publishes):
             from project_cache.tables.tables import Tables
 
             # Copies go beside what this cache owns, never into a layer.
-            self._tables = Tables(self.store.get, lambda key, path: path == self.manifest.locate(key))
+            may_keep = functools.partial(_is_own, self.manifest)
+            self._tables = Tables(self.store.get, may_keep, self._has_table)
         return self._tables
+
+    def _has_table(self, kind: str) -> bool:
+        """Return whether the project has a table: it is here, or there is somebody who can be asked for it."""
+        if self.manifest.allen:
+            return True
+        key = Key(kind)
+        if not any(kind in layer.layout.kinds() for layer in (*self.store.layers, self.manifest)):
+            return False
+        return bool(self.store.sources_for(key)) or self.store.find(key) is not None
 
     def get_session_table(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
         """Return one row for each session, with the number of its units, channels and probes and its structures.
+
+        A project with fewer than the four tables gives what it has: its table of sessions as it is, with the counts that
+        follow from its other tables; without a table of sessions, ``session_class`` and ``size`` of those that its manifest
+        names or that are here.
 
         Parameters
         ----------
         suppress : sequence of str, optional
             Columns to leave out; by default AllenSDK's choice.
         """
+        if not self.tables.has("sessions"):
+            from project_cache.tables.loose import listed_sessions
+
+            here = self.store.present(["session_nwb"])
+            table = listed_sessions(self.manifest.objects, here, self.manifest.session_class)
+            return table.drop(columns=list(suppress or ()), errors="ignore")
         return self.tables.sessions(suppress=suppress)
 
     def get_probes(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
@@ -600,6 +676,8 @@ class ProjectCache(KeepsHouse, Publishes):
 
     def _session_channels(self) -> pd.DataFrame | None:
         """Return what the project's table knows of channels, or None (with a warning) where there is no table."""
+        if not self.tables.has("channels"):
+            return None  # the project has none: its files are to say it all
         try:
             return self.tables.session_channels()
         except MissingObjectError as error:
@@ -675,9 +753,16 @@ class ProjectCache(KeepsHouse, Publishes):
             self._require_session(session_id)
             keys.append(Key("session_nwb", (session_id,)))
             if lfp:
-                keys += [Key("probe_lfp_nwb", (session_id, n)) for n in self.tables.lfp_probes(session_id)]
+                keys += self._lfp_keys(session_id)
         with bar(f"fetch {len(keys)} files", show=self.progress) as told:
             return self.store.get_many(keys, workers=workers, progress=Together(told).of)
+
+    def _lfp_keys(self, session_id: int | str) -> list[Key]:
+        """Return the LFP files of a session: by the table of probes, or else those that the manifest names."""
+        if self.tables.has("probes"):
+            return [Key("probe_lfp_nwb", (session_id, n)) for n in self.tables.lfp_probes(session_id)]  # type: ignore[arg-type]
+        named = (entry.key for entry in self.manifest.objects)
+        return [key for key in named if key.kind == "probe_lfp_nwb" and key.args[0] == session_id]
 
     # Around ------------------------------------------------------------------------------------
 
@@ -749,6 +834,10 @@ def _released(project: str, folder: str | Path, **options: Any) -> ProjectCache:
     module, name = RELEASED[project]
     cache: ProjectCache = getattr(importlib.import_module(module), name).from_s3_cache(folder, **options)
     return cache
+
+
+def _is_own(manifest: Manifest, key: Key, path: Path) -> bool:
+    return path == manifest.locate(key)
 
 
 def _reopened(cache: ProjectCache, session_id: int, options: Mapping[str, Any]) -> Any:

@@ -8,30 +8,20 @@ Exit codes: 0 all is well; 1 something went wrong, said in one sentence; 2 wrong
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from project_cache import cli_raw
+from project_cache import cli_keeping, cli_raw
 from project_cache._version import __version__
+from project_cache.cli_project import FAILED, INTERRUPTED, OK, opened, project_arguments, write_json
 from project_cache.errors import ConfigurationError, ProjectCacheError
 
-if TYPE_CHECKING:
-    from project_cache.cache import ProjectCache
-
 __all__ = ["main"]
-
-OK, FAILED, USAGE, NOT_GOOD, INTERRUPTED = 0, 1, 2, 3, 130
-
-_PROJECT_HELP = (
-    "a manifest file, a cache folder, or the name of a project that ships with the package "
-    "(default: $PROJECT_CACHE_MANIFEST, or visual-coding-neuropixels)"
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,12 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     plain.add_argument("--json", action="store_true", help="write JSON to standard output")
     plain.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
     plain.add_argument("-v", "--verbose", action="store_true", help="say what is done")
-    common = argparse.ArgumentParser(add_help=False, parents=[plain])
-    common.add_argument("-m", "--manifest", metavar="PROJECT", help=_PROJECT_HELP)
-    common.add_argument(
-        "--layer", action="append", metavar="FOLDER", help="a folder that is asked first and never written to"
-    )
-    common.add_argument("--offline", action="store_true", default=None, help="never touch the network")
+    common = project_arguments(plain)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     where = commands.add_parser("where", parents=[common], help="say where the cache is and what is in it")
@@ -100,16 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--lfp", action="store_true", help="the LFP of each probe of the sessions as well")
     fetch.set_defaults(command=_fetch)
 
-    verify = commands.add_parser(
-        "verify", parents=[common], help="read all files again and compare their digests"
-    )
-    verify.add_argument("what", nargs="*", metavar="KEY", help="objects (default: all that are there)")
-    verify.add_argument("--workers", type=int, metavar="N", help="threads (default: one for each core)")
-    verify.set_defaults(command=_verify)
-
-    _add_housekeeping(commands, common)
-    _add_publishing(commands, common)
-
+    cli_keeping.add_commands(commands, common, plain)
     cli_raw.add_commands(commands, plain)
 
     demo = commands.add_parser("demo", parents=[common], help="make a small synthetic project and look at it")
@@ -120,100 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_housekeeping(commands: Any, common: argparse.ArgumentParser) -> None:
-    repair = commands.add_parser(
-        "repair", parents=[common], help="verify files, and fetch what is damaged of them again"
-    )
-    repair.add_argument("what", nargs="*", metavar="KEY", help="objects (default: all that are there)")
-    repair.add_argument("--workers", type=int, metavar="N", help="threads (default: one for each core)")
-    repair.set_defaults(command=_repair)
-
-    prune = commands.add_parser(
-        "prune", parents=[common], help="remove what was used least recently, to keep to a number of bytes"
-    )
-    prune.add_argument("budget", metavar="BYTES", help="what may stay: '500 GB', '2 GiB', a number of bytes")
-    prune.add_argument(
-        "--keep", action="append", default=[], metavar="WHAT", help="a session id or a key that stays"
-    )
-    prune.add_argument("-n", "--dry-run", action="store_true", help="say what would go, and remove nothing")
-    prune.add_argument(
-        "--unobtainable", action="store_true", help="also what no source could give back: it is gone for good"
-    )
-    prune.set_defaults(command=_prune)
-
-    for name, does in (("pin", "keep objects from being pruned"), ("unpin", "let objects be pruned again")):
-        pin = commands.add_parser(name, parents=[common], help=does)
-        pin.add_argument(
-            "what", nargs="+", metavar="WHAT", help="a session id, or a key (session_nwb/715093703)"
-        )
-        pin.set_defaults(command=_pin, pinned=name == "pin")
-
-    du = commands.add_parser("du", parents=[common], help="say what takes how much room, the largest first")
-    du.add_argument("--rows", type=int, default=20, metavar="N", help="rows to print (default 20; 0: all)")
-    du.set_defaults(command=_du)
-
-    doctor = commands.add_parser(
-        "doctor", parents=[common], help="try out what the file system of the cache can do"
-    )
-    doctor.set_defaults(command=_doctor)
-
-
-def _add_publishing(commands: Any, common: argparse.ArgumentParser) -> None:
-    publish = commands.add_parser(
-        "publish", parents=[common], help="publish the project for others to open, as a new version"
-    )
-    publish.add_argument("destination", metavar="DESTINATION", help="s3://bucket/prefix, or a folder")
-    publish.add_argument(
-        "--as", dest="label", metavar="VERSION", help="what the version is called (default: counted)"
-    )
-    publish.add_argument("--tables", metavar="KIND,…", help="tables to publish (default: all that are here)")
-    publish.add_argument("--sessions", metavar="ID,…", help="sessions to publish (default: all that is here)")
-    publish.add_argument("--project", metavar="NAME", help="what the project is called there")
-    publish.add_argument("--description", metavar="TEXT", help="what its manifest says of it")
-    publish.add_argument("--endpoint-url", metavar="URL", help="an S3 server other than Amazon's")
-    publish.set_defaults(command=_publish)
-
-    freeze = commands.add_parser(
-        "freeze", parents=[common], help="write a lock: objects, with their digests and where they can be had"
-    )
-    freeze.add_argument("lock", metavar="FILE", help="the lock, such as analysis.lock.json")
-    freeze.add_argument(
-        "what", nargs="*", metavar="WHAT", help="session ids and keys (default: all that is here)"
-    )
-    freeze.set_defaults(command=_freeze)
-
-    versions = commands.add_parser(
-        "versions", parents=[common], help="list the versions of a published project"
-    )
-    versions.add_argument("destination", metavar="DESTINATION", help="s3://bucket/prefix, or a folder")
-    versions.add_argument("--endpoint-url", metavar="URL", help="an S3 server other than Amazon's")
-    versions.set_defaults(command=_versions)
-
-
-def _cache(arguments: argparse.Namespace, project: str | None = None) -> ProjectCache:
-    """Return the cache that the arguments and the environment name."""
-    from project_cache.cache import ProjectCache
-
-    named = (
-        project
-        or arguments.manifest
-        or os.environ.get("PROJECT_CACHE_MANIFEST")
-        or "visual-coding-neuropixels"
-    )
-    return ProjectCache.open(
-        named,
-        layers=arguments.layer,
-        offline=arguments.offline,
-        progress=False if arguments.quiet else None,
-    )
-
-
-def _write_json(data: Any) -> None:
-    print(json.dumps(data, indent=2, default=str))
-
-
 def _where(arguments: argparse.Namespace) -> int:
-    cache = _cache(arguments)
+    cache = opened(arguments)
     present = cache.store.present()
     kinds: dict[str, list[int]] = {}
     for key, path in present.items():
@@ -231,7 +115,7 @@ def _where(arguments: argparse.Namespace) -> int:
         "objects": {kind: {"files": n, "bytes": size} for kind, (n, size) in sorted(kinds.items())},
     }
     if arguments.json:
-        _write_json(facts)
+        write_json(facts)
         return OK
     for name in ("project", "version", "folder", "manifest", "layers", "sources", "offline"):
         value = facts[name]
@@ -244,7 +128,7 @@ def _where(arguments: argparse.Namespace) -> int:
 
 
 def _table(arguments: argparse.Namespace) -> int:
-    cache = _cache(arguments)
+    cache = opened(arguments)
     getters = {
         "sessions": cache.get_session_table,
         "probes": cache.get_probes,
@@ -264,7 +148,7 @@ def _table(arguments: argparse.Namespace) -> int:
             f"{', '.join(frame.columns)}."
         ) from error
     if arguments.json:
-        _write_json(json.loads(frame.reset_index().to_json(orient="records")))
+        write_json(json.loads(frame.reset_index().to_json(orient="records")))
     elif arguments.csv:
         frame.to_csv(sys.stdout)
     else:
@@ -277,170 +161,27 @@ def _table(arguments: argparse.Namespace) -> int:
 def _fetch(arguments: argparse.Namespace) -> int:
     from project_cache.manifest.keys import Key
 
-    cache = _cache(arguments)
+    cache = opened(arguments)
     found: dict[Key, Path] = {}
     for what in arguments.what:
         if what == "tables":
-            found |= {
-                key: cache.store.get(key) for key in map(Key, ("sessions", "probes", "channels", "units"))
-            }
-        elif what.isdecimal():
-            found |= cache.fetch([int(what)], lfp=arguments.lfp)
+            kinds = ("sessions", "probes", "channels", "units")
+            found |= {key: cache.store.get(key) for key in map(Key, kinds) if cache.tables.has(key.kind)}
+        elif "/" not in what and what not in cache.manifest.layout.kinds():
+            found |= cache.fetch([what], lfp=arguments.lfp)
         else:
             key = Key.parse(what)
             found[key] = cache.store.get(key)
     if arguments.json:
-        _write_json({str(key): str(path) for key, path in found.items()})
+        write_json({str(key): str(path) for key, path in found.items()})
     else:
         for path in found.values():
             print(path)
     return OK
 
 
-def _verify(arguments: argparse.Namespace) -> int:
-    from project_cache.manifest.keys import Key
-
-    cache = _cache(arguments)
-    verdicts = cache.verify([Key.parse(k) for k in arguments.what] or None, workers=arguments.workers)
-    if arguments.json:
-        _write_json(
-            [{"key": str(v.key), "path": str(v.path), "state": v.state, "detail": v.detail} for v in verdicts]
-        )
-    else:
-        for v in verdicts:
-            if not v.ok:
-                print(f"{v.state:<10} {v.key}  {v.path}: {v.detail}")
-        good = sum(v.ok for v in verdicts)
-        print(
-            f"{good} of {len(verdicts)} objects are good"
-            + ("." if good == len(verdicts) else "; fetch the others again.")
-        )
-    return OK if all(v.ok for v in verdicts) else NOT_GOOD
-
-
-def _repair(arguments: argparse.Namespace) -> int:
-    from project_cache.housekeeping import REPAIRED
-    from project_cache.manifest.keys import Key
-
-    cache = _cache(arguments)
-    found = cache.repair([Key.parse(k) for k in arguments.what] or None, workers=arguments.workers)
-    if arguments.json:
-        _write_json({str(key): what for key, what in found.items()})
-    else:
-        for key, what in found.items():
-            print(f"{key}  {what}")
-        print(
-            "All objects are good."
-            if not found
-            else f"{sum(w == REPAIRED for w in found.values())} of {len(found)} repaired."
-        )
-    return OK if all(what == REPAIRED for what in found.values()) else NOT_GOOD
-
-
-def _prune(arguments: argparse.Namespace) -> int:
-    from project_cache.manifest.keys import Key
-
-    cache = _cache(arguments)
-    plan = cache.prune(
-        arguments.budget,
-        keep=[Key.parse(what) if "/" in what else what for what in arguments.keep],
-        dry_run=arguments.dry_run,
-        unobtainable=arguments.unobtainable,
-    )
-    if arguments.json:
-        _write_json(
-            {
-                "removed": [{"key": str(h.key), "bytes": h.size} for h in plan.remove],
-                "kept": [{"key": str(h.key), "bytes": h.size, "why": why} for h, why in plan.keep],
-                "before": plan.before, "after": plan.after, "budget": plan.budget, "dry_run": arguments.dry_run,
-            }
-        )  # fmt: skip
-    else:
-        print(plan)
-    return OK if plan.reached else NOT_GOOD
-
-
-def _pin(arguments: argparse.Namespace) -> int:
-    cache = _cache(arguments)
-    (cache.pin if arguments.pinned else cache.unpin)(*arguments.what)
-    return OK
-
-
-def _du(arguments: argparse.Namespace) -> int:
-    table = _cache(arguments).du()
-    if arguments.json:
-        _write_json(json.loads(table.reset_index().to_json(orient="records", date_format="iso")))
-        return OK
-    from project_cache.display.tables import text_table
-
-    if len(table):
-        print(text_table(table, max_rows=arguments.rows or None))
-    print(f"{table.bytes.sum() / 1e9:,.3f} GB in {len(table)} objects")
-    return OK
-
-
-def _doctor(arguments: argparse.Namespace) -> int:
-    findings = _cache(arguments).doctor()
-    if arguments.json:
-        _write_json([dataclasses.asdict(finding) for finding in findings])
-    else:
-        for finding in findings:
-            print(finding)
-    return OK if all(finding.ok for finding in findings) else NOT_GOOD
-
-
-def _publish(arguments: argparse.Namespace) -> int:
-    from project_cache.manifest.keys import Key
-
-    sessions = _listed(arguments.sessions)
-    done = _cache(arguments).publish(
-        arguments.destination,
-        arguments.label,
-        tables=_listed(arguments.tables),
-        # ids as keys have them: numbers, mostly
-        sessions=None if sessions is None else [Key.parse(f"session/{each}").args[0] for each in sessions],
-        project=arguments.project,
-        description=arguments.description,
-        endpoint_url=arguments.endpoint_url,
-    )
-    if arguments.json:
-        _write_json(dataclasses.asdict(done))
-    else:
-        print(done)
-    return OK
-
-
-def _listed(said: str | None) -> list[str] | None:
-    return None if said is None else [each.strip() for each in said.split(",") if each.strip()]
-
-
-def _freeze(arguments: argparse.Namespace) -> int:
-    cache = _cache(arguments)
-    keys = list(cache.store.present())
-    if arguments.what:
-        keys = cache.named_objects(arguments.what)
-    lock = cache.freeze(arguments.lock, keys)
-    if arguments.json:
-        _write_json({"lock": str(lock), "objects": [str(key) for key in keys]})
-    else:
-        print(lock)
-    return OK
-
-
-def _versions(arguments: argparse.Namespace) -> int:
-    from project_cache.publishing.publication import versions
-
-    found = versions(arguments.destination, endpoint_url=arguments.endpoint_url)
-    if arguments.json:
-        _write_json([dataclasses.asdict(version) for version in found])
-    else:
-        for version in found:
-            print(f"{version.version}  {version.manifest}  {version.published}")
-    return OK
-
-
 def _demo(arguments: argparse.Namespace) -> int:
-    cache = _cache(arguments, project="demo")
+    cache = opened(arguments, project="demo")
     sessions = cache.get_session_table()
     chosen = sessions[
         (sessions.session_type == "brain_observatory_1.1") & (sessions.full_genotype == "wt/wt")
@@ -449,7 +190,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     session = cache.get_session_data(session_id)
     figure = _demo_figure(session, Path(arguments.figure))
     if arguments.json:
-        _write_json({"folder": str(cache.manifest.folder), "session_id": session_id, "figure": str(figure)})
+        write_json({"folder": str(cache.manifest.folder), "session_id": session_id, "figure": str(figure)})
         return OK
     from project_cache.display.tables import text_table
 

@@ -20,13 +20,17 @@ from project_cache.build.session_row import RowNotes, session_row
 from project_cache.build.source import BuildSource, built_project
 from project_cache.cache import ProjectCache
 from project_cache.errors import MissingObjectError, ProjectCacheError, UnknownObjectError
+from project_cache.files import atomic_write, make_folder
 from project_cache.manifest.keys import Key
 from project_cache.raw.project import RawProject
 from project_cache.sessions.dynamic_routing import DynamicRoutingSession
 from project_cache.sessions.dynamic_routing_building import inputs_note, project_folder, recipe_in
+from project_cache.store.receipts import Receipt
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from project_cache.publishing.publication import Published
 
 __all__ = ["RawProjectCache", "get_sessions"]
 
@@ -241,6 +245,83 @@ class RawProjectCache(ProjectCache):
         if built:
             return {"build_state": "outdated", "build_detail": "the raw files have changed since it was built"}
         return {"build_state": "not built", "build_detail": "it could not be built from what was there before"}
+
+    def publish(
+        self,
+        destination: str | Path,
+        version: str | None = None,
+        *,
+        sessions: Iterable[Any] | None = None,
+        **options: Any,
+    ) -> Published:
+        """Publish built sessions for others to open, with a table of them, as a new version of what is there.
+
+        Readers need neither the raw recordings nor anything that builds: they open a project of NWB files.
+
+        Parameters
+        ----------
+        destination : str or pathlib.Path
+            ``s3://bucket/prefix``, or a folder: a shared drive, or what a web server serves.
+        version : str, optional
+            What the version is called; by default ``"1"``, then the last one counted on.
+        sessions : iterable of str, optional
+            Which sessions; they are built where they are not. By default those that are built.
+        **options
+            As in :meth:`ProjectCache.publish`.
+
+        Raises
+        ------
+        BuildError
+            A session that was asked for cannot be built.
+        PublishConflictError
+            Somebody else published in the meantime. Publish again.
+        """
+        wanted = None if sessions is None else [str(self.project.record(i, known=False)) for i in sessions]
+        for session_id in wanted or ():
+            try:
+                self.build(session_id)
+            except (MissingObjectError, UnknownObjectError):
+                if self._newest(session_id) is None:
+                    raise
+        built = {str(key.args[0]): None for key in self.store.present([KIND])}
+        self._write_table(list(built) if wanted is None else wanted)
+        return super().publish(destination, version, sessions=wanted, **options)
+
+    def _write_table(self, session_ids: list[str]) -> None:
+        """Write the table that is published: flags and counts, and nothing about this machine."""
+        import pandas as pd
+
+        noted = RowNotes(self.manifest.folder / "session_rows.json")
+        rows = []
+        records = [self.project.record(session_id, known=False) for session_id in session_ids]
+        for record in sorted(records, key=lambda record: (str(record.date), str(record)), reverse=True):
+            session_id = str(record)
+            row = {"session_id": session_id, "subject_id": int(record.subject), "date": str(record.date)}
+            try:
+                self.project.resolve(self.project.record(session_id))
+                row |= self._row(session_id, noted)
+            except (MissingObjectError, UnknownObjectError):
+                row |= noted.last(session_id) or {}  # its recording is not here any more
+            if row.pop("build_state", "") == "outdated":
+                warnings.warn(
+                    f"{session_id} is published as it was built, and {row['build_detail']}. Ask for it to build it anew.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            row.pop("build_detail", None)
+            for root in map(str, self.project.roots):
+                row["issues"] = str(row.get("issues") or "").replace(f"{root.rstrip('/')}/", "")
+            rows.append(row)
+        noted.write()
+        if not rows:
+            return
+        path = self.manifest.locate(Key("sessions"))
+        make_folder(path.parent)
+        Receipt.path_for(path).unlink(missing_ok=True)  # it is of the table that was
+        with atomic_write(path) as temporary:
+            # flags and counts that are not known are empty cells, and the others stay what they are
+            pd.DataFrame(rows).convert_dtypes().to_csv(temporary, index=False)
+        self.store.forget(Key("sessions"))
 
     def get_all(
         self, component: str, session_ids: Iterable[Any] | None = None, *, workers: int | None = None

@@ -46,16 +46,6 @@ def visible(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def drive(shared: Path, tmp_path: Path) -> Path:
-    """A copy of the folder that AllenSDK wrote, as on a workshop's drive."""
-    target = tmp_path / "drive"
-    shutil.copytree(shared / "data" / "allen_session", target, copy_function=shutil.copyfile)
-    for path in (target, *target.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    return target
-
-
-@pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> NoReturn:
         raise AssertionError("a socket was opened")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +17,8 @@ SESSION = 715093703
 
 
 @pytest.fixture
-def drive(shared: Path, tmp_path: Path) -> str:
-    target = tmp_path / "drive"
-    shutil.copytree(shared / "data" / "allen_session", target, copy_function=shutil.copyfile)
-    for path in (target, *target.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    return str(target)
+def drive(drive: Path) -> str:
+    return str(drive)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

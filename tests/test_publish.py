@@ -46,15 +46,6 @@ from project_cache.testing.server import ObjectServer
 SESSION = 715093703
 
 
-@pytest.fixture
-def drive(shared: Path, tmp_path: Path) -> Path:
-    target = tmp_path / "drive"
-    shutil.copytree(shared / "data" / "allen_session", target, copy_function=shutil.copyfile)
-    for path in (target, *target.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    return target
-
-
 def nwb(path: Path, seed: int, size: int = 20_000) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:

@@ -6,12 +6,15 @@ written is copied from there; what has to be computed is computed meanwhile.
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,8 +28,8 @@ from project_cache.files import translated
 
 __all__ = ["Room", "fill_rooms", "room_for_series"]
 
-#: what is read and written at once: it stays in the processor's cache on the way
-PIECE = 1 << 20
+#: what is read and written at once where the system does not copy by itself
+PIECE = 4 << 20
 #: after how many bytes the disk is told to begin
 WINDOW = 64 << 20
 
@@ -118,6 +121,7 @@ class _Target:
         with translated(path):
             self._file = path.open("r+b", buffering=0)
         self._at = self._advised = self._gone = 0
+        self._sends = True
 
     def __enter__(self) -> Self:
         return self
@@ -145,6 +149,26 @@ class _Target:
         if self._at - self._advised >= WINDOW:
             self._advise()
 
+    def send(self, source: FileIO, start: int, count: int) -> int | None:
+        """Have the system copy bytes of another file, and return how many it did; None where it cannot."""
+        if self._stop.is_set():
+            raise _Stopped
+        if not sys.platform.startswith("linux") or not self._sends:
+            return None
+        try:
+            done = os.sendfile(self._file.fileno(), source.fileno(), start, count)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV):
+                raise
+            # some file systems cannot: byte by byte then
+            self._sends = False
+            source.seek(start)
+            return None
+        self._at += done
+        if self._at - self._advised >= WINDOW:
+            self._advise()
+        return done
+
     def _advise(self) -> None:
         if not hasattr(os, "posix_fadvise"):
             return
@@ -159,18 +183,31 @@ def _copy(target: _Target, room: Room) -> None:
     """Copy the bytes of an array from the file in which they lie."""
     assert room.data.file is not None
     path, at = room.data.file
-    left = room.data.nbytes
+    done, size = 0, room.data.nbytes
     buffer = memoryview(bytearray(PIECE))
     with translated(path), path.open("rb", buffering=0) as source:
         source.seek(at)
-        while left:
-            count = source.readinto(buffer[: min(PIECE, left)])
-            if not count:
-                raise CorruptObjectError(
-                    f"{path} has become {left:,} bytes shorter since it was opened. Copy it again, and build again."
-                )
-            target.write(buffer[:count])
-            left -= count
+        while done < size:
+            # what comes next is read while this is written
+            _expect(source, at + done, 2 * WINDOW)
+            end = min(done + WINDOW, size)
+            while done < end:
+                count = target.send(source, at + done, end - done)
+                if count is None:
+                    count = source.readinto(buffer[: min(PIECE, end - done)])
+                    target.write(buffer[:count])
+                if not count:
+                    raise CorruptObjectError(
+                        f"{path} has become {size - done:,} bytes shorter since it was opened. Copy it again, and "
+                        "build again."
+                    )
+                done += count
+
+
+def _expect(source: FileIO, start: int, count: int) -> None:
+    """Have the system read ahead."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(source.fileno(), start, count, os.POSIX_FADV_WILLNEED)
 
 
 def _compute(target: _Target, room: Room) -> None:

@@ -95,9 +95,14 @@ class RowNotes:
         """Return a session's row if its folder looks as it did, else None."""
         noted = self._noted.get(plan.session_id)
         if isinstance(noted, dict) and noted.get("look") == _look(plan):
-            row = noted.get("row")
-            return dict(row) if isinstance(row, dict) else None
+            return self.last(plan.session_id)
         return None
+
+    def last(self, session_id: str) -> dict[str, Any] | None:
+        """Return the row that a session had when it was noted last, whatever has become of its folder."""
+        noted = self._noted.get(session_id)
+        row = noted.get("row") if isinstance(noted, dict) else None
+        return dict(row) if isinstance(row, dict) else None
 
     def keep(self, plan: BuildPlan, row: dict[str, Any]) -> dict[str, Any]:
         """Note a session's row, and return it as it is when it is read again."""

@@ -37,9 +37,10 @@ PASSING = (
     ReadOnlyCacheError,
     UnreadableObjectError,
 )
-#: where built things lie below the project's folder; {1} is the digest of the recipe
+#: where built things lie below the project's folder; {1} is the digest of the recipe. The table is what is published.
 LAYOUT = {
     KIND: "session_{0}/session_{0}_{1}.nwb",
+    "sessions": "sessions.csv",
     "component": "components/{0}/{1}_{2}.parquet",
 }
 

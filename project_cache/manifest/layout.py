@@ -89,8 +89,13 @@ class TemplateLayout:
 
     def locate(self, key: Key) -> Path:
         """Return the path of an object, which may not be there yet."""
-        path = self.base / self.relative(key)
-        return path if self.trusted else inside(path, self.base)
+        relative = self.relative(key)
+        if self.trusted:
+            return self.base / relative
+        if relative.casefold() == "manifest.json":
+            # who opens the folder later would take it for the user's own
+            raise ManifestError(f"{key} would lie in the place of the manifest; it came from a server, and is not used.")
+        return inside(self.base / relative, self.base)
 
     def scan(self, kind: str) -> Iterator[tuple[Key, Path]]:
         """Yield the objects of a kind that are there."""

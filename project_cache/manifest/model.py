@@ -41,7 +41,7 @@ class SourceEntry:
     kind : str
         ``warehouse``, ``http``, ``s3``, ``directory`` or ``demo``.
     url : str
-        Where it is; empty for a source that needs no place.
+        Where it is, with whatever secrets it has, so that it is not shown; empty for a source that needs no place.
     endpoint_url, region : str or None
         Of S3: a server other than Amazon's; where the bucket is.
     anonymous : bool or None
@@ -52,8 +52,8 @@ class SourceEntry:
 
     name: str
     kind: str
-    url: str = ""
-    endpoint_url: str | None = None
+    url: str = field(default="", repr=False)
+    endpoint_url: str | None = field(default=None, repr=False)
     region: str | None = None
     anonymous: bool | None = None
     requester_pays: bool = False
@@ -346,8 +346,12 @@ def _own(data: object, origin: str, folder: Path, *, path: Path | None, trusted:
     sources = tuple(SourceEntry(**{"name": s["kind"], **s}) for s in data.get("sources", ()))
     if not trusted:
         sources = tuple(_from_server(source, origin) for source in sources)
+        if any("://" not in each for name in ("roots", "registry") for each in _raw(data, name, None, None)):
+            raise ManifestError(f"The manifest {origin} came from a server and names a folder of this machine.")
     listed = data.get("objects", ())
     if isinstance(listed, dict):
+        if not listed["parquet"].endswith(".parquet"):
+            raise ManifestError(f"The manifest {origin} has a list of objects that is not parquet: {listed['parquet']}.")
         file = (folder if path is None else path.parent) / _checked(listed["parquet"], origin)
         objects = Objects.from_parquet(file, listed.get("digest"), origin)
     else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TypeAlias
 
 import h5py
@@ -123,8 +125,15 @@ def kind_of(node: Node) -> str | None:
     return as_text(node.attrs.get("neurodata_type"))
 
 
-def require_whole(handle: h5py.File) -> None:
+def require_whole(handle: h5py.File, folder: Path | None = None) -> None:
     """Refuse a file of which something lies in another file: for readers that would follow it there.
+
+    Parameters
+    ----------
+    handle : h5py.File
+        The file.
+    folder : pathlib.Path, optional
+        Where links into other files may lead: the folder that the file lies in.
 
     Raises
     ------
@@ -133,7 +142,13 @@ def require_whole(handle: h5py.File) -> None:
     """
 
     def look(name: bytes, info: h5l.LinkInfo) -> bytes | None:
-        return name if info.type not in (h5l.TYPE_HARD, h5l.TYPE_SOFT) else None
+        if info.type in (h5l.TYPE_HARD, h5l.TYPE_SOFT):
+            return None
+        if folder is not None and info.type == h5l.TYPE_EXTERNAL:
+            target = os.path.realpath(folder / os.fsdecode(handle.id.links.get_val(name)[0]))
+            if Path(target).is_relative_to(os.path.realpath(folder)):
+                return None
+        return name
 
     def look_into(name: str, node: Node) -> None:
         if isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):

@@ -73,12 +73,14 @@ def streamed(store: Store, key: Key) -> NWBReader:
     failure: ProjectCacheError | None = None
     for source in sources:
         try:
-            reader = _remote(store, key, source)
+            return _remote(store, key, source)
         except MissingObjectError as error:
             failure = error
-        else:
-            store.hand_out(key)
-            return reader
+        except ServerError as error:
+            # S3 says 403 of what does not exist, where listing is not allowed
+            if error.status != 403:
+                raise
+            failure = error
     if failure is not None:
         raise failure
     raise MissingObjectError(
@@ -93,6 +95,11 @@ def _remote(store: Store, key: Key, source: Streams) -> RemoteNWBReader:
     skeleton = None if entry.digest is None else skeleton_for(store, key, entry.digest, source)
     if skeleton is not None and entry.size not in (None, skeleton.size):
         skeleton = None
+    if skeleton is None and store.manifest.frozen is not None:
+        raise MissingObjectError(
+            f"{key} has no skeleton by which what is streamed could be told from other bytes, and a lock takes no other "
+            f"bytes. Fetch it instead: stream=False."
+        )
 
     def keep(remote: RemoteBytes) -> Blocks | None:
         if skeleton is not None:

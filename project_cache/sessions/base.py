@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from project_cache.errors import DependencyError, MissingDataError, NWBError
 from project_cache.nwb.arrays import as_text, check, read_text
 from project_cache.nwb.file import NWBReader, reading
-from project_cache.nwb.links import find_dataset, find_group, kind_of, members
+from project_cache.nwb.links import find_dataset, find_group, kind_of, members, require_whole
 from project_cache.nwb.ragged import Ragged, is_ragged, need_ragged
 from project_cache.nwb.table import column_names, read_ids, read_table
 from project_cache.sessions.attributes import attribute
@@ -330,11 +330,13 @@ def _open_pynwb(reader: NWBReader) -> tuple[Any, pynwb.NWBFile]:
         ) from error
     file = reader.handle()
     try:
+        if reader.local:
+            require_whole(file, reader.path.parent)
         with _quiet():
             return file, pynwb.NWBHDF5IO(file=file, mode="r", load_namespaces=True).read()
     except BaseException as error:
         file.close()
-        if isinstance(error, OSError) or not isinstance(error, Exception):
+        if isinstance(error, OSError | NWBError) or not isinstance(error, Exception):
             raise
         raise NWBError(
             f"pynwb cannot make sense of {reader.path} ({error}). What this package reads by itself still works."

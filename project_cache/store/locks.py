@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from project_cache.errors import LockTimeoutError
-from project_cache.files import hidden
+from project_cache.files import hidden, translated
 from project_cache.store.part import owners
 
 __all__ = ["object_lock"]
@@ -87,7 +87,8 @@ def object_lock(
                     _log.warning("waiting for %s: %s (%.0f s so far)", what, _whom(final), waited)
             except OSError as error:
                 if error.errno not in _LOCKLESS:
-                    raise
+                    with translated(Path(lock.lock_file)):
+                        raise
                 _log.debug("no lock on %s: %s", final, error)
                 break
             else:

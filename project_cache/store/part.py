@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from project_cache.errors import ConfigurationError
+from project_cache.errors import ConfigurationError, ContentError
 from project_cache.files import hidden, room_for, translated
 from project_cache.store.digest import Hasher, RunningDigest, copyable
 from project_cache.store.journal import ABANDONED_S, Extent, Journal
@@ -46,6 +46,8 @@ class Part:
         Where the object is to be; the part lies beside it under a hidden name of its own.
     algorithm : str
         The digest that is computed as bytes arrive.
+    limit : int, optional
+        How many bytes there are to be by the manifest; no more are taken.
 
     Attributes
     ----------
@@ -57,9 +59,10 @@ class Part:
         Origin, validator and size of its bytes.
     """
 
-    def __init__(self, final: Path, *, algorithm: str = "blake3") -> None:
+    def __init__(self, final: Path, *, algorithm: str = "blake3", limit: int | None = None) -> None:
         self.final = final
         self.algorithm = algorithm
+        self.limit = limit
         self.token = uuid.uuid4().hex[:12]
         self.path = hidden(final, f"{self.token}.part")
         self.journal = Journal()
@@ -85,13 +88,13 @@ class Part:
         self.close()
 
     @classmethod
-    def claim(cls, final: Path, *, algorithm: str = "blake3") -> Part:
+    def claim(cls, final: Path, *, algorithm: str = "blake3", limit: int | None = None) -> Part:
         """Return a part for ``final``: an abandoned one that can be resumed, or else a new one.
 
         Its bytes from the first on are read once, to go on with the digest, and are its own up to the last mark that
         is right; those after a gap are read when the gap is closed.
         """
-        part = cls(final, algorithm=algorithm)
+        part = cls(final, algorithm=algorithm, limit=limit)
         found: list[tuple[int, Path, Path, Journal]] = []
         for path, journal_path, journal in orphans(final):
             if journal is None or not journal.validator or journal.algorithm != algorithm:
@@ -160,6 +163,7 @@ class Part:
         """
         self.close()
         if size is not None:
+            self._bound(size, origin)
             room_for(self.path.parent, size)
         self.position = 0
         self._digest = RunningDigest(self.algorithm, size)
@@ -171,6 +175,16 @@ class Part:
             self._file = self.path.open("x+b", buffering=0)
         self._since_checkpoint = 0
         self._last_sign = time.monotonic()
+
+    def _bound(self, size: int, origin: str) -> None:
+        """Raise before there is more of an object than there can be."""
+        if self.limit is not None and size > self.limit:
+            # nothing of it is to be gone on with
+            self.journal = dataclasses.replace(self.journal, validator=None)
+            raise ContentError(
+                f"{origin} has {size:,} bytes or more of {self.final.name}; the manifest says {self.limit:,}. Nothing "
+                f"was stored."
+            )
 
     # One after another -------------------------------------------------------------------------
 
@@ -200,6 +214,7 @@ class Part:
     def put(self, start: int, data: bytes | memoryview) -> None:
         """Write bytes where they belong; they count when :meth:`add` has named their digest."""
         rest = memoryview(data)
+        self._bound(start + len(rest), self.journal.origin)
         with self._guard, translated(self.path):
             if self._file is None:
                 raise ConfigurationError(f"{self.path} is not open: restart() comes first.")

@@ -17,6 +17,9 @@ __all__ = ["Receipt"]
 
 _log = logging.getLogger("project_cache")
 
+#: no receipt is longer, with the recipe of what was built
+_RECEIPT_BYTES = 16 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -79,7 +82,7 @@ class Receipt:
                 recipe=data.get("recipe"),
                 noted=noted,
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     @classmethod

@@ -335,7 +335,7 @@ class Store:
     def _fill_from(self, source: Source, key: Key, final: Path, shown: ProgressFactory) -> Path:
         entry = self.manifest.entry(key)
         algorithm = entry.digest.partition(":")[0] if entry.digest else "blake3"
-        part = Part.claim(final, algorithm=algorithm)
+        part = Part.claim(final, algorithm=algorithm, limit=entry.size)
         try:
             with shown(key) as progress:
                 filled = source.fill(key, part, progress)

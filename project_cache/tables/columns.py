@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "ANNOTATED_NAMES",
+    "ID_NAMES",
     "SUPPRESS_FROM_CHANNELS",
     "SUPPRESS_FROM_PROBES",
     "SUPPRESS_FROM_SESSION_TABLE",
@@ -53,6 +54,14 @@ UNIT_NAMES = {
         )
     },
     "l_ratio": "L_ratio",
+}
+
+#: The column of ids of each table: the first of these that it has. Tables of AllenSDK's projects have ``id``.
+ID_NAMES = {
+    "sessions": ("id", "session_id", "ecephys_session_id"),
+    "probes": ("id", "probe_id", "ecephys_probe_id"),
+    "channels": ("id", "channel_id", "ecephys_channel_id"),
+    "units": ("id", "unit_id", "ecephys_unit_id"),
 }
 
 #: What ``rename=True`` calls the columns that units and channels have from their probe.

@@ -45,20 +45,21 @@ class TableFile:
     ----------
     path : pathlib.Path
         The file, for what errors say.
-    id_name : str
-        The column of ids.
+    id_name : str or tuple of str
+        The column of ids: the first of these that there is.
     columns : mapping of str to numpy.ndarray
         Values by name, or
     names, load
         the names, and what returns the values of some of them.
     """
 
-    def __init__(self, path: Path, id_name: str, names: Sequence[str], load: Any) -> None:
-        if id_name not in names:
-            raise corrupt(path, f"has no column {id_name!r}: it is not the table that was meant")
+    def __init__(self, path: Path, id_name: str | tuple[str, ...], names: Sequence[str], load: Any) -> None:
+        wanted = (id_name,) if isinstance(id_name, str) else id_name
+        if not set(wanted) & set(names):
+            raise corrupt(path, f"has no column {wanted[0]!r}: it is not the table that was meant")
         self.path = path
-        self.id_name = id_name
-        self.names = [name for name in names if name != id_name]
+        self.id_name = next(name for name in wanted if name in names)
+        self.names = [name for name in names if name != self.id_name]
         self._load = load
         self._columns: dict[str, Array] = {}
 
@@ -107,15 +108,15 @@ def corrupt(path: Path, what: str) -> CorruptObjectError:
     )
 
 
-def table_file(path: Path, id_name: str, *, keep: bool) -> TableFile:
+def table_file(path: Path, id_name: str | tuple[str, ...], *, keep: bool) -> TableFile:
     """Return a table (CSV, or parquet). A file that did not change is parsed once in a process.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
-    id_name : str
-        Its column of ids.
+    id_name : str or tuple of str
+        Its column of ids: the first of these that it has.
     keep : bool
         Whether a parsed copy may be written beside it.
 
@@ -140,7 +141,7 @@ def table_file(path: Path, id_name: str, *, keep: bool) -> TableFile:
 
 
 @functools.lru_cache(maxsize=64)
-def _table_file(path: Path, id_name: str, size: int, mtime_ns: int, keep: bool) -> TableFile:
+def _table_file(path: Path, id_name: str | tuple[str, ...], size: int, mtime_ns: int, keep: bool) -> TableFile:
     if path.suffix == ".parquet":
         return _parquet(path, id_name, path)
     state = {"format": FORMAT, "size": size, "mtime_ns": mtime_ns}
@@ -217,7 +218,7 @@ def _write_copy(path: Path, columns: Mapping[str, Array], state: Mapping[str, An
             said.write_text(note)
 
 
-def _copy(path: Path, id_name: str, state: Mapping[str, Any]) -> TableFile | None:
+def _copy(path: Path, id_name: str | tuple[str, ...], state: Mapping[str, Any]) -> TableFile | None:
     """Return the copy of a CSV in this state, or None: a copy that is missing or damaged is as good as none."""
     copy = hidden(path, "parquet")
     try:
@@ -230,7 +231,7 @@ def _copy(path: Path, id_name: str, state: Mapping[str, Any]) -> TableFile | Non
         return None
 
 
-def _parquet(file: Path, id_name: str, path: Path) -> TableFile:
+def _parquet(file: Path, id_name: str | tuple[str, ...], path: Path) -> TableFile:
     """Return the table in a parquet file; its columns are read when they are asked for."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from project_cache.errors import (
 from project_cache.manifest.keys import Key
 from project_cache.tables.columns import (
     ANNOTATED_NAMES,
+    ID_NAMES,
     SUPPRESS_FROM_CHANNELS,
     SUPPRESS_FROM_PROBES,
     SUPPRESS_FROM_SESSION_TABLE,
@@ -24,16 +25,15 @@ from project_cache.tables.columns import (
     UNIT_NAMES,
 )
 from project_cache.tables.csvfile import Array, TableFile, frame, table_file
-from project_cache.tables.joins import beside, counted, joined, matched, uniques
+from project_cache.tables.filters import UNIT_FILTERS, bounds_of, kept_units, with_metrics
+from project_cache.tables.joins import beside, counted, joined
+from project_cache.tables.links import Links
+from project_cache.tables.loose import counts, of_session
 
 __all__ = ["UNIT_FILTERS", "Tables"]
 
-#: The default bounds of units, themselves included. Source: AllenSDK 2.16.2.
-UNIT_FILTERS = {
-    "amplitude_cutoff_maximum": 0.1,
-    "presence_ratio_minimum": 0.95,
-    "isi_violations_maximum": 0.5,
-}
+KINDS = ("sessions", "probes", "channels", "units")
+
 _CCF = ("anterior_posterior_ccf_coordinate", "dorsal_ventral_ccf_coordinate", "left_right_ccf_coordinate")
 
 _ACRONYMS = "ecephys_structure_acronyms"
@@ -45,6 +45,11 @@ class Tables:
     Values, order, index and types are those of AllenSDK 2.16.2 on the same files, whatever version of pandas there
     is (text is of the type "object").
 
+    A project need not have all four tables. Where one is missing the others are as they are in their files, with no
+    columns renamed, left out or joined; sessions get counts from the tables that say which session their rows are of
+    (``session_id`` or ``ecephys_session_id``, or by way of a probe or a channel). Asking for a table that the project
+    does not have raises :class:`~project_cache.errors.UnknownObjectError`.
+
     Parameters
     ----------
     path_of : callable
@@ -52,19 +57,32 @@ class Tables:
         ``session_analysis_metrics/…``, ``typewise_analysis_metrics/…``.
     may_keep : callable, optional
         Whether a parsed copy of the file at a path may be kept beside it. By default none is.
+    has : callable, optional
+        Whether the project has a table of a kind. By default it has all four.
     """
 
     def __init__(
-        self, path_of: Callable[[Key], Path], may_keep: Callable[[Key, Path], bool] = lambda key, path: False
+        self,
+        path_of: Callable[[Key], Path],
+        may_keep: Callable[[Key, Path], bool] = lambda key, path: False,
+        has: Callable[[str], bool] = lambda kind: True,
     ) -> None:
         self._path_of = path_of
         self._may_keep = may_keep
+        self._has = has
+        self._had: set[str] = set()
         self._made: dict[str, tuple[tuple[TableFile, ...], pd.DataFrame]] = {}
 
     @property
     def made(self) -> dict[str, pd.DataFrame]:
         """The tables that are in memory, by name; not to be changed."""
         return {name: table for name, (_, table) in self._made.items()}
+
+    def has(self, kind: str) -> bool:
+        """Return whether the project has a table of a kind: ``sessions``, ``probes``, ``channels``, ``units``."""
+        if kind not in self._had and self._has(kind):
+            self._had.add(kind)
+        return kind in self._had
 
     # The four tables -------------------------------------------------------------------------------
 
@@ -75,17 +93,18 @@ class Tables:
         ----------
         suppress : sequence of str, optional
             Columns to leave out, by their names in the file. By default has_nwb, isi_experiment_id and
-            date_of_acquisition.
+            date_of_acquisition; none where the project has not all four tables.
 
         Notes
         -----
         ``unit_count`` is of the units that pass the default filters; the other counts are of all.
         """
-        table = self._once(
-            "sessions", self._sessions, *self._files("sessions", "probes", "channels", "units")
-        )
+        if not self._whole():
+            table = self._once("sessions", self._loose_sessions, *self._those("sessions"))
+            return table.drop(columns=_listed(suppress, ()), errors="ignore")
+        table = self._once("sessions", self._sessions, *self._files(*KINDS))
         if suppress is not None:
-            table = self._annotated_sessions(*self._files("sessions", "probes", "channels", "units"))
+            table = self._annotated_sessions(*self._files(*KINDS))
             table = table.drop(columns=_listed(suppress, ()), errors="ignore").rename(
                 columns={"genotype": "full_genotype"}
             )
@@ -99,7 +118,9 @@ class Tables:
         suppress : sequence of str, optional
             Columns to leave out; by default what is the session's, and some more.
         """
-        files = self._files("sessions", "probes", "channels", "units")
+        if not self._whole():
+            return self._loose("probes", suppress)
+        files = self._files(*KINDS)
         table = self._once("probes", self._counted_probes, *files)
         return table.drop(columns=_listed(suppress, SUPPRESS_FROM_PROBES), errors="ignore")
 
@@ -111,7 +132,9 @@ class Tables:
         suppress : sequence of str, optional
             Columns to leave out; by default what is the session's, and some more.
         """
-        files = self._files("sessions", "probes", "channels", "units")
+        if not self._whole():
+            return self._loose("channels", suppress)
+        files = self._files(*KINDS)
         table = self._once("channels", self._counted_channels, *files)
         table = table.drop(columns=_listed(suppress, SUPPRESS_FROM_CHANNELS), errors="ignore")
         return table.rename(columns={"name": "probe_name"})
@@ -151,12 +174,22 @@ class Tables:
         ConfigurationError
             There is no filter of that name.
         """
-        bounds = _bounds(unit_filter_kwargs)
-        files = self._files("sessions", "probes", "channels", "units")
+        bounds = bounds_of(unit_filter_kwargs)
+        if not self._whole():
+            found, bounds = with_metrics(self._those("units")[0], bounds, unit_filter_kwargs)
+            rows = np.flatnonzero(kept_units(found, bounds, filter_by_validity, keep_unmeasured))
+            table = found.frame().iloc[rows]
+            if only_in_brain and "ecephys_structure_id" not in table:
+                raise ConfigurationError(f"{found.path} does not say in which structure units are.")
+            if only_in_brain:
+                table = table[table["ecephys_structure_id"].notna().to_numpy()]
+            return table.drop(columns=_listed(suppress, ()), errors="ignore")
+        files = self._files(*KINDS)
         in_brain = bool(unit_filter_kwargs.get("filter_out_of_brain_units", True))
 
         def made(*files: TableFile) -> pd.DataFrame:
-            kept = _kept(files[3], bounds, filter_by_validity, keep_unmeasured, in_brain)
+            files[3].load(["ecephys_channel_id"])
+            kept = kept_units(files[3], bounds, filter_by_validity, keep_unmeasured, in_brain)
             return self._annotated_units(np.flatnonzero(kept), filter_by_validity, *files)
 
         if (bounds, filter_by_validity, keep_unmeasured, in_brain) == (UNIT_FILTERS, True, False, True):
@@ -196,7 +229,7 @@ class Tables:
         if not annotate:
             return metrics
         units = self.units(filter_by_validity=filter_by_validity, **unit_filter_kwargs)
-        return _beside_metrics(units[units["ecephys_session_id"].to_numpy() == session_id], metrics)
+        return _beside_metrics(of_session(units, session_id), metrics)
 
     def type_metrics(
         self,
@@ -249,7 +282,8 @@ class Tables:
 
     def full_genotypes(self, **session_kwargs: Any) -> list[Any]:
         """Return the genotypes, in the order of the table."""
-        return self._different("full_genotype", self.sessions(**session_kwargs))
+        table = self.sessions(**session_kwargs)
+        return self._different("full_genotype" if "full_genotype" in table else "genotype", table)
 
     def ages(self, **session_kwargs: Any) -> list[Any]:
         """Return the ages (days), in the order of the table."""
@@ -273,12 +307,13 @@ class Tables:
     # For the cache ---------------------------------------------------------------------------------
 
     def session_ids(self) -> Collection[Any]:
-        """Return the ids of the sessions."""
-        return set(self._file(Key("sessions")).ids.tolist())
+        """Return the ids of the sessions: numbers as int, also where others are text."""
+        (sessions,) = self._those("sessions", only=True)
+        return {int(i) if isinstance(i, str) and i.isdecimal() else i for i in sessions.ids.tolist()}
 
     def lfp_probes(self, session_id: int) -> list[int]:
         """Return the probes of a session that have an LFP file, in the order of the table."""
-        probes = self._file(Key("probes"))
+        (probes,) = self._those("probes", only=True)
         of_session = probes.values("ecephys_session_id") == session_id
         if session_id not in self.session_ids():
             raise UnknownObjectError(f"There is no session {session_id} in {probes.path.parent}.")
@@ -289,14 +324,42 @@ class Tables:
 
     def session_channels(self) -> pd.DataFrame:
         """Return what the project knows of channels by id: structure (id and acronym) and coordinates (µm)."""
-        names = ("ecephys_structure_id", "ecephys_structure_acronym", *_CCF)
-        return self._file(Key("channels")).some(names)
+        (channels,) = self._those("channels", only=True)
+        return channels.some(("ecephys_structure_id", "ecephys_structure_acronym", *_CCF))
 
     # Making ----------------------------------------------------------------------------------------
 
-    def _file(self, key: Key, id_name: str = "id") -> TableFile:
+    def _file(self, key: Key, id_name: str | None = None) -> TableFile:
         path = self._path_of(key)
-        return table_file(path, id_name, keep=self._may_keep(key, path))
+        return table_file(path, id_name or ID_NAMES[key.kind], keep=self._may_keep(key, path))
+
+    def _whole(self) -> bool:
+        """Return whether the project has all four tables."""
+        return all(self.has(kind) for kind in KINDS)
+
+    def _those(self, first: str, *, only: bool = False) -> list[TableFile]:
+        """Return a table that is asked for, and after it the others that the project has."""
+        if not self.has(first):
+            there = ", ".join(kind for kind in KINDS if self.has(kind))
+            raise UnknownObjectError(f"This project has no table of {first}; it has {there or 'no tables at all'}.")
+        kinds = [first] if only else [first, *(kind for kind in KINDS if kind != first and self.has(kind))]
+        return [self._file(Key(kind)) for kind in kinds]
+
+    def _loose(self, kind: str, suppress: Sequence[str] | None) -> pd.DataFrame:
+        (table,) = self._those(kind, only=True)
+        return table.frame().drop(columns=_listed(suppress, ()), errors="ignore")
+
+    def _loose_sessions(self, *files: TableFile) -> pd.DataFrame:
+        table = files[0].frame()
+        others = [kind for kind in KINDS[1:] if self.has(kind)]
+        named = dict(zip(others, files[1:], strict=True))
+        kept = None
+        if "units" in named:
+            units, bounds = with_metrics(named["units"], UNIT_FILTERS, {})
+            kept = kept_units(units, bounds)
+        for name, count in counts(files[0], named, kept).items():
+            table[name] = count
+        return table
 
     def _files(self, *kinds: str) -> tuple[TableFile, ...]:
         return tuple(self._file(Key(kind)) for kind in kinds)
@@ -321,7 +384,7 @@ class Tables:
         if "structure_acronyms" in table:
             table[_ACRONYMS] = 0
             table = table.drop(columns="structure_acronyms")
-        links = _Links(*files)
+        links = Links(*files)
         table["unit_count"] = counted(links.session_of_unit, len(table))
         table["channel_count"] = counted(links.session_of_channel, len(table))
         table["probe_count"] = counted(links.session_of_probe, len(table))
@@ -342,7 +405,7 @@ class Tables:
 
     def _counted_probes(self, *files: TableFile) -> pd.DataFrame:
         table = self._annotated_probes(*files[:2])
-        links = _Links(*files)
+        links = Links(*files)
         at = files[1].ids.get_indexer(table.index)
         table["unit_count"] = counted(links.probe_of_unit, len(files[1].ids))[at]
         table["channel_count"] = counted(links.probe_of_channel, len(files[1].ids))[at]
@@ -372,35 +435,9 @@ class Tables:
 
     def _counted_channels(self, *files: TableFile) -> pd.DataFrame:
         table = self._annotated_channels(*files[:3])
-        count = counted(_Links(*files).channel_of_unit, len(files[2].ids))
+        count = counted(Links(*files).channel_of_unit, len(files[2].ids))
         table["unit_count"] = count[files[2].ids.get_indexer(table.index)]
         return table
-
-
-class _Links:
-    """Who belongs to whom, as positions in the files; -1 where somebody on the way is missing."""
-
-    def __init__(self, sessions: TableFile, probes: TableFile, channels: TableFile, units: TableFile) -> None:
-        self.channels = channels
-        self.session_of_probe = sessions.ids.get_indexer(pd.Index(probes.values("ecephys_session_id")))
-        channels.load([channels.id_name, "ecephys_probe_id", "ecephys_structure_acronym"])
-        probe = probes.ids.get_indexer(pd.Index(channels.values("ecephys_probe_id")))
-        self.session_of_channel = np.append(self.session_of_probe, -1)[probe]
-        self.probe_of_channel = np.where(self.session_of_channel >= 0, probe, -1)
-        good = _kept(units, UNIT_FILTERS, by_validity=True, keep_unmeasured=False, in_brain=True)
-        channel = channels.ids.get_indexer(pd.Index(units.values("ecephys_channel_id")))
-        whole = good & (channel >= 0) & (np.append(self.session_of_channel, -1)[channel] >= 0)
-        self.channel_of_unit = channel[whole]
-        self.session_of_unit = self.session_of_channel[self.channel_of_unit]
-        self.probe_of_unit = self.probe_of_channel[self.channel_of_unit]
-
-    def acronyms(self, owners: Array, count: int) -> Array:
-        """Return the structures of each owner's channels, in the order of the annotated channels."""
-        order, _ = matched(
-            self.channels.values("ecephys_probe_id"),
-            pd.Index(pd.unique(self.channels.values("ecephys_probe_id"))),
-        )
-        return uniques(self.channels.values("ecephys_structure_acronym")[order], owners[order], count)
 
 
 def sessions_as_joined(sessions: TableFile) -> pd.DataFrame:
@@ -429,40 +466,6 @@ def _listed(names: Sequence[str] | None, default: Sequence[str]) -> list[str]:
 def _loaded(table: TableFile) -> list[str]:
     table.load([table.id_name, *table.names])
     return table.names
-
-
-def _bounds(given: dict[str, Any]) -> dict[str, float | None]:
-    """Return the bounds that were given, or else the default ones."""
-    unknown = set(given) - {*UNIT_FILTERS, "filter_out_of_brain_units"}
-    if unknown:
-        raise ConfigurationError(
-            f"There is no unit filter {', '.join(sorted(unknown))}; there are {', '.join(UNIT_FILTERS)} and "
-            f"filter_out_of_brain_units."
-        )
-    return {name: given.get(name, default) for name, default in UNIT_FILTERS.items()}
-
-
-def _kept(
-    units: TableFile, bounds: Mapping[str, Any], by_validity: bool, keep_unmeasured: bool, in_brain: bool
-) -> Array:
-    """Return which units pass."""
-    units.load(["amplitude_cutoff", "presence_ratio", "isi_violations", "ecephys_channel_id"])
-    keep = np.ones(len(units.values("amplitude_cutoff")), dtype=bool)
-    for name, bound in bounds.items():
-        column = units.values(name.rpartition("_")[0])
-        if bound is None and keep_unmeasured:
-            continue
-        # NaN compares false with any bound, also with none
-        keep &= (
-            column <= (np.inf if bound is None else bound)
-            if name.endswith("maximum")
-            else column >= (-np.inf if bound is None else bound)
-        )
-    if by_validity and "quality" in units.names:
-        keep &= units.values("quality") == "good"
-    if in_brain and "ecephys_structure_id" in units.names:
-        keep &= ~np.isnan(units.values("ecephys_structure_id").astype(float))
-    return keep
 
 
 def _objects(cells: Any) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import pytest
 
 from project_cache.build.drift_maps import drift_maps, spike_map
 from project_cache.build.units import units
-from project_cache.raw.sorted import SortedProbe
 
 
 def test_a_map_has_the_tip_below_and_time_to_the_right() -> None:
@@ -80,7 +80,6 @@ def test_a_picture_that_cannot_be_read_is_drawn_anew(
 
 def with_pictures(made: Any, *paths: Path) -> tuple[Any, Any]:
     (old,) = made.raw.sorted.of["A"]
-    fields = {name: getattr(old, name) for name in old.__slots__}
-    made.raw.sorted.of["A"] = [SortedProbe(**(fields | {"drift_map_paths": paths}))]
+    made.raw.sorted.of["A"] = [dataclasses.replace(old, drift_map_paths=paths)]
     tables = made.electrodes()
     return units(made.raw, made.clock, made.options, *tables), tables[0]

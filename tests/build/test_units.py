@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,6 @@ from project_cache.build.options import Options
 from project_cache.build.units import units
 from project_cache.errors import ComponentUnavailable, CorruptObjectError
 from project_cache.raw.recording import RawRecording
-from project_cache.raw.sorted import SortedProbe
 
 
 def units_of(made: Any, options: Options | None = None, trials: Any = None, **more: Any) -> tuple[Any, Any]:
@@ -28,8 +28,7 @@ def units_of(made: Any, options: Options | None = None, trials: Any = None, **mo
 
 def changed(made: Any, letter: str, **values: Any) -> None:
     (old,) = made.raw.sorted.of[letter]
-    fields = {name: getattr(old, name) for name in old.__slots__}
-    made.raw.sorted.of[letter] = [SortedProbe(**(fields | values))]
+    made.raw.sorted.of[letter] = [dataclasses.replace(old, **values)]
 
 
 def test_spike_times_are_on_the_sessions_clock(small: Callable[..., Any]) -> None:
@@ -128,8 +127,7 @@ def test_waveforms_are_on_all_channels_and_read_when_asked_for(small: Callable[.
 def test_shanks_that_were_sorted_apart_are_told_apart(small: Callable[..., Any]) -> None:
     made = small(letters="A")
     (old,) = made.raw.sorted.of["A"]
-    fields = {name: getattr(old, name) for name in old.__slots__}
-    made.raw.sorted.of["A"] = [SortedProbe(**(fields | {"shank": shank})) for shank in (0, 2)]
+    made.raw.sorted.of["A"] = [dataclasses.replace(old, shank=shank) for shank in (0, 2)]
     table, _ = units_of(made)
     assert table["unit_id"].data[3:5] == ["712345_2023-11-14_A-0-13", "712345_2023-11-14_A-2-3"]
     assert table["shank"].data[:].tolist() == [0] * 4 + [2] * 4

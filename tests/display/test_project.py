@@ -51,7 +51,7 @@ def test_layers_and_no_network(tmp_path: Path) -> None:
     layer = tmp_path / "drive"
     layer.mkdir()
     cache = ProjectCache.open("demo", offline=True, layers=[layer], progress=False)
-    text = shown(cache)
+    text = " ".join(shown(cache).split())
     assert f"{layer}, asked first" in text
     assert "network" in text
     assert "offline" in text

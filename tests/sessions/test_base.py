@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import pickle
 import subprocess
@@ -14,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from project_cache.errors import DependencyError, MissingDataError
+from project_cache.errors import DependencyError, MissingDataError, NWBError
 from project_cache.sessions.base import Session
 
 
@@ -163,3 +164,34 @@ def test_opening_reads_nothing_that_was_not_asked_for(recording: Callable[..., P
     session = Session(path)
     assert session.units.index.tolist() == [100, 101, 102, 103, 104, 105]
     assert session.table("/general/extracellular_ephys/electrodes").shape == (8, 11)
+
+
+def test_pynwb_is_not_led_out_of_the_folder(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "data", tmp_path / "elsewhere"
+    for folder in (inside, outside):
+        folder.mkdir()
+        with h5py.File(folder / "more.h5", "w") as file:
+            file["values"] = [1.0, 2.0]
+    path = inside / "session.nwb"
+    write_minimal(path)
+    with contextlib.closing(Session(path)) as session:
+        assert session.nwb.identifier == "1"
+    with h5py.File(path, "r+") as file:
+        file["acquisition/beside"] = h5py.ExternalLink("more.h5", "values")
+    with contextlib.closing(Session(path)) as session:
+        # pynwb may have its own thoughts on what is linked there; it is not kept from looking
+        with contextlib.suppress(NWBError):
+            session.nwb  # noqa: B018
+    with h5py.File(path, "r+") as file:
+        file["acquisition/away"] = h5py.ExternalLink("../elsewhere/more.h5", "values")
+    with pytest.raises(NWBError, match="acquisition/away is a link into another file"):
+        Session(path).nwb  # noqa: B018
+
+
+def write_minimal(path: Path) -> None:
+    """Write an NWB file with nothing in it."""
+    import pynwb
+
+    nwb = pynwb.NWBFile("a session", "1", datetime(2024, 1, 1, tzinfo=UTC))
+    with pynwb.NWBHDF5IO(path, "w") as io:
+        io.write(nwb)

@@ -208,7 +208,9 @@ def _obey(order: dict[str, Any]) -> None:
                 said.append(["said", f"{type(error).__name__}: {error}"])
             except BaseException:
                 said.append(["escaped", traceback.format_exc()])
-    Path(order["report"]).write_text(json.dumps(said))
+    report = Path(order["report"])
+    report.with_suffix(".new").write_text(json.dumps(said))
+    report.with_suffix(".new").rename(report)
 
 
 def _main() -> None:

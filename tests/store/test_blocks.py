@@ -146,6 +146,7 @@ def test_blocks_that_another_process_removed_are_gone_and_that_is_all(tmp_path: 
 
 def test_where_nothing_can_be_written_there_are_none(tmp_path: Path, unprivileged: list[str]) -> None:
     (tmp_path / "file").write_bytes(b"")
+    assert BlockCache(tmp_path).of("blake3:aa", 1 << 60, BLOCK) is None
     assert BlockCache(tmp_path / "file").of("blake3:aa", SIZE, BLOCK) is None
     if unprivileged:
         locked = tmp_path / "locked"

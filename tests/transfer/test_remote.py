@@ -222,6 +222,8 @@ def test_patience_ends(opened: Callable[..., RemoteBytes], server: ObjectServer)
         (wrong_range(), ContentError, "something else"),
         (status(404), MissingObjectError, "There is no"),
         (status(403), ServerError, "403"),
+        (Fault(headers=(("Content-Range", "bytes 0-131071/" + "9" * 5000),)), ContentError, "something else"),
+        (Fault(headers=(("Content-Range", "bytes 0-131071/*"),)), ContentError, "something else"),
         (Fault(length_off=10), TransferError, "could not be read"),
     ],
 )
