@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from benchmarks import transfers
 from benchmarks.data import ROOT, SESSION_ID, bench_session, copy_of, large_project, shared
 
 TASKS = Path(__file__).resolve().parent / "tasks"
-GROUPS = ("import", "first", "all", "every", "responses", "tables", "race", "cloud", "transfer", "streaming")
+GROUPS = ("import", "first", "all", "every", "responses", "tables", "race", "cloud", "transfer", "streaming", "building")
 
 
 def run(python: str, task: str, *args: str) -> dict[str, Any]:
@@ -316,6 +317,52 @@ def streaming(report: Report, cache: Path, repeats: int) -> None:
         )
 
 
+def building(report: Report, folder: Path, repeats: int) -> None:
+    """Measure builds from a raw folder against the disk, the codec, and one core; the limit is in AllenSDK's column."""
+    raw = folder / "raw"
+    shutil.rmtree(raw, ignore_errors=True)
+    made = [run(sys.executable, "build", "simulate", str(raw), "140")["path"]]
+    os.sync()
+    target, n, cores = str(folder / "built.nwb"), 2 * repeats + 1, os.cpu_count() or 1
+    plain, disk, packed, codec = [], [], [], []
+    for _ in range(n):
+        plain.append(run(sys.executable, "build", "write", made[0], target, "none", "copy"))
+        disk.append(run(sys.executable, "build", "disk", str(folder), str(plain[-1]["size"])))
+    for _ in range(repeats):
+        packed.append(run(sys.executable, "build", "write", made[0], target, "gzip", "copy"))
+        codec.append(run(sys.executable, "build", "codec", made[0]))
+    report.row(
+        "build with the raw traces, uncompressed (the disk's write and fsync)",
+        median(disk, "steps", "write"),
+        median(plain, "steps", "write_nwb"),
+        limit=f"{plain[0]['size'] / 1e6 / median(plain, 'steps', 'write_nwb'):,.0f} MB/s; must: 0.7 ×",
+    )
+    rate = codec[0]["size"] / median(codec, "steps", "deflate")
+    report.row(
+        f"build with the raw traces, gzip (zlib on {cores} cores)",
+        packed[0]["traces"] / rate / cores,
+        median(packed, "steps", "write_nwb"),
+        limit=f"{packed[0]['traces'] / 1e6 / median(packed, 'steps', 'write_nwb'):,.0f} MB/s; must: 0.8 ×",
+    )
+    one = run(sys.executable, "build", "trials", made[0])
+    shutil.rmtree(raw)
+    sessions = folder / "raws"
+    shutil.rmtree(sessions, ignore_errors=True)
+    run(sys.executable, "build", "project", str(sessions), "2")
+    fetched = {
+        workers: [
+            run(sys.executable, "build", "fetch", str(sessions), str(folder / "fetched"), str(workers)) for _ in range(repeats)
+        ]
+        for workers in (1, 2)
+    }
+    report.row(
+        "two sessions built: one process, two processes",
+        median(fetched[1], "steps", "fetch"),
+        median(fetched[2], "steps", "fetch"),
+    )
+    report.raw["building"] = {"plain": plain, "disk": disk, "gzip": packed, "codec": codec, "fetch": fetched, "one": one}
+
+
 def main() -> None:
     """Measure, print, and write JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -363,6 +410,8 @@ def main() -> None:
         race(report, peer, folder)
     if "cloud" in only:
         cloud(report, peer, folder, n)
+    if "building" in only:
+        building(report, folder, n)
     moved = transfers.measured(folder, set(transfers.GROUPS), 2 * n + 1, 1000) if "transfer" in only else []
     report.raw["transfer"] = moved
     machine = {"python": platform.python_version(), "platform": platform.platform(), "cores": os.cpu_count()}

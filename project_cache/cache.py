@@ -746,14 +746,18 @@ class ProjectCache(KeepsHouse, Publishes):
         A file that cannot be had does not stop the others; its error is raised when they are done. What has arrived
         is kept, and the next call goes on from there.
         """
-        from project_cache.display.progress import Together, bar
-
         keys: list[Key] = []
         for session_id in map(_id, session_ids):
             self._require_session(session_id)
             keys.append(Key("session_nwb", (session_id,)))
             if lfp:
                 keys += self._lfp_keys(session_id)
+        return self._fetch_keys(keys, workers)
+
+    def _fetch_keys(self, keys: Sequence[Key], workers: int) -> dict[Key, Path]:
+        """Return the files of objects, fetched several at a time, with one bar for all."""
+        from project_cache.display.progress import Together, bar
+
         with bar(f"fetch {len(keys)} files", show=self.progress) as told:
             return self.store.get_many(keys, workers=workers, progress=Together(told).of)
 

@@ -167,8 +167,10 @@ class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
             )
         return self.get_ecephys_session(session_id, stream=stream)
 
-    def fetch(self, session_ids: Iterable[int], *, lfp: bool = False) -> dict[Key, Path]:
-        """Return the files of recording sessions, each fetched if it is not there.
+    def fetch(
+        self, session_ids: Iterable[int], *, lfp: bool = False, workers: int = 4
+    ) -> dict[Key, Path]:
+        """Return the files of recording sessions, each fetched if it is not there: several at a time.
 
         Parameters
         ----------
@@ -176,11 +178,18 @@ class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
             Sessions of the table.
         lfp : bool
             Whether the LFP file of each of their probes is fetched as well.
+        workers : int
+            How many files are fetched at once.
         """
         keys: list[Key] = []
         for session_id in session_ids:
             keys.append(self._session_key(session_id))
-            keys += [key for key, _ in self._lfp_keys(session_id).values()] if lfp else []
+            keys += [key for key, _ in self._lfp_files(session_id).values()] if lfp else []
+        absent = [key for key in keys if self.store.find(key) is None]
+        if absent:
+            # the first one also asks for newer versions of the project; then the rest, beside one another
+            self._get(absent[0])
+            self._fetch_keys(absent[1:], workers)
         return {key: self._get(key) for key in keys}
 
     def _session_key(self, session_id: Any) -> Key:
@@ -192,7 +201,7 @@ class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
             )
         return self._file(table.loc[session_id, "file_id"], f"The recording session {session_id}")
 
-    def _lfp_keys(self, session_id: int) -> dict[str, tuple[Key, float]]:
+    def _lfp_files(self, session_id: int) -> dict[str, tuple[Key, float]]:
         """Return the LFP file and the LFP's sampling rate (Hz) of the probes that have any, by the probe's name."""
         probes = self.get_probe_table()
         probes = probes[(probes["ecephys_session_id"] == session_id) & probes["has_lfp_data"].astype(bool)]
@@ -208,7 +217,7 @@ class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
         get: Callable[[Key], Any] = self._current.streamed if stream else self._current.get
         return {
             name: ProbeWithLFPMeta(functools.partial(get, key), rate)
-            for name, (key, rate) in self._lfp_keys(session_id).items()
+            for name, (key, rate) in self._lfp_files(session_id).items()
         }
 
 

@@ -56,16 +56,18 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture
-def settled() -> Iterator[Callable[[Path], Path]]:
+def settled() -> Iterator[Callable[..., Path]]:
     """Return what has a cache folder lie as this run wants it, and returns where: where it is, moved, or read-only."""
     locked: list[Path] = []
 
-    def settle(folder: Path) -> Path:
+    def settle(folder: Path, *, kept: bool = False) -> Path:
+        # kept: it was used as it should be, and the tests are to put it in order
         if FOLDER == "moved":
-            used(folder)
+            if not kept:
+                used(folder)
             (folder.parent / "far away").mkdir()
             return folder.rename(folder.parent / "far away" / folder.name)
-        if FOLDER == "readonly":
+        if FOLDER == "readonly" and not kept:
             if os.name == "posix":
                 locked.extend(path for path in (folder, *folder.rglob("*")) if not path.is_symlink())
             for path in locked:
@@ -97,7 +99,7 @@ def used(folder: Path) -> None:
 
 
 @pytest.fixture
-def drive(shared: Path, tmp_path: Path, settled: Callable[[Path], Path]) -> Path:
+def drive(shared: Path, tmp_path: Path, settled: Callable[..., Path]) -> Path:
     """A copy of the folder that AllenSDK wrote, as on a workshop's drive."""
     target = tmp_path / "drive"
     shutil.copytree(shared / "data" / "allen_session", target, copy_function=shutil.copyfile)

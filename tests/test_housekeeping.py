@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -50,7 +50,7 @@ def origin(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cache(origin: Path, tmp_path: Path) -> ProjectCache:
+def cache(origin: Path, tmp_path: Path, settled: Callable[..., Path]) -> ProjectCache:
     """A cache that has fetched all of it, long ago: the first session first."""
     about = json.loads((origin / "manifest.json").read_text())
     about["sources"] = [{"name": "drive", "kind": "directory", "url": str(origin)}]
@@ -60,7 +60,7 @@ def cache(origin: Path, tmp_path: Path) -> ProjectCache:
     made = ProjectCache.open(folder)
     for n in (1, 2, 3, 4):
         long_ago(made.store.get(key(n)), 100_000 - n)
-    return ProjectCache.open(folder)
+    return ProjectCache.open(settled(folder, kept=True))
 
 
 def long_ago(path: Path, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """Building sessions from raw folders: what is measured, one process for each run.
 
 usage: build.py simulate FOLDER SECONDS
+       build.py project FOLDER SESSIONS
        build.py disk FOLDER BYTES
        build.py write RAW_FOLDER TARGET (none | gzip) (omit | lfp | copy)
        build.py codec RAW_FOLDER
@@ -40,6 +41,15 @@ if what == "simulate":
         ephys_seconds=seconds, lfp_seconds=seconds,
     )  # fmt: skip
     laps.done(path=str(made.path))
+elif what == "project":
+    from project_cache.testing.rig import simulate
+
+    for number in range(int(sys.argv[3])):
+        simulate(
+            place, subject=712345 + number, blocks=6, trials_per_block=60, units_per_probe=200, video=False,
+            ephys_seconds=0.5, lfp_seconds=120.0,
+        )  # fmt: skip
+    laps.done()
 elif what == "disk":
     # the limit: as many bytes, from memory, one after another, and on the disk when it ends
     left, block = int(sys.argv[3]), memoryview(os.urandom(8 << 20))

@@ -206,11 +206,11 @@ class Store:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
         if failed:
-            error = failed[0][1]
+            first = failed[0][1]
             if len(failed) > 1:
                 others = ", ".join(str(key) for key, _ in failed[1:6])
-                error.add_note(f"{len(failed)} of {len(wanted)} objects could not be had; also: {others}.")
-            raise error
+                first.add_note(f"{len(failed)} of {len(wanted)} objects could not be had; also: {others}.")
+            raise first
         return {key: found[key] for key in wanted}
 
     def find(self, key: Key) -> Path | None:
