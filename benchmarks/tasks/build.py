@@ -84,9 +84,9 @@ elif what == "codec":
     laps.lap("deflate", lambda: [zlib.compress(chunk, 1) for chunk in chunks])
     laps.done(size=sum(map(len, chunks)))
 elif what == "trials":
-    from project_cache import DynamicRoutingSession
+    import pynwb  # noqa: F401 - the libraries' own files are not the recording's
 
-    import pynwb  # noqa: F401, I001 - the libraries' own files are not the recording's
+    from project_cache import DynamicRoutingSession
 
     session, before = DynamicRoutingSession(place), bytes_read()
     table = laps.lap("trials", lambda: session.trials[:])

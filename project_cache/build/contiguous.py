@@ -173,9 +173,7 @@ class _Target:
         if not hasattr(os, "posix_fadvise"):
             return
         # of pages that are not on the disk yet this begins the writing; the others it forgets
-        os.posix_fadvise(
-            self._file.fileno(), self._gone, self._at - self._gone, os.POSIX_FADV_DONTNEED
-        )
+        os.posix_fadvise(self._file.fileno(), self._gone, self._at - self._gone, os.POSIX_FADV_DONTNEED)
         self._gone, self._advised = max(self._advised - WINDOW, self._gone), self._at
 
 

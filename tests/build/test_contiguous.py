@@ -33,7 +33,9 @@ def file_with(path: Path, **arrays: LazyArray) -> list[Any]:
 
 
 @pytest.mark.parametrize("sends", [True, False])
-def test_copied_beside_computed(traces: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sends: bool) -> None:
+def test_copied_beside_computed(
+    traces: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sends: bool
+) -> None:
     if not sends:
 
         def refused(*_: Any) -> int:
