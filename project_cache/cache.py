@@ -416,7 +416,7 @@ class ProjectCache(KeepsHouse, Publishes):
         project: str | None = None,
         description: str | None = None,
         ids: str = "name",
-        session_class: str = "Session",
+        session_class: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> ProjectCache:
@@ -432,13 +432,14 @@ class ProjectCache(KeepsHouse, Publishes):
             A folder, in which all ``*.nwb`` are taken, at any depth (those that cannot be read are left out, with a warning);
             or files; or files by the ids that their sessions are to have.
         project : str, optional
-            What the project is called; by default as the folder.
+            What the project is called; by default as the folder. This, `description` and `session_class` stay what they were
+            when it is called again without them.
         description : str, optional
             What its manifest says of it.
         ids : {'name', 'session_id', 'identifier'}
             Where a session's id is from: the file's name without its ending, or what stands in the file.
-        session_class : str
-            What opens the sessions: ``Session``, ``EcephysSession``, ``BehaviorSession``, ``DynamicRoutingSession`` …
+        session_class : str, optional
+            What opens the sessions: ``Session`` (the default), ``EcephysSession``, ``BehaviorSession``, ``DynamicRoutingSession`` …
         cache_dir : path-like, optional
             The folder of the manifest and the table, where they cannot be beside the files; by default the folder that the
             files are in.
@@ -454,7 +455,7 @@ class ProjectCache(KeepsHouse, Publishes):
         """
         from project_cache.file_projects import project_of_files
 
-        if session_class not in SESSION_CLASSES:
+        if session_class is not None and session_class not in SESSION_CLASSES:
             raise ConfigurationError(f"session_class={session_class!r}: it can be {', '.join(SESSION_CLASSES)}.")
         manifest, folder = project_of_files(
             files, cache_dir, project=project, description=description, ids=ids, session_class=session_class

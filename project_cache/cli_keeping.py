@@ -73,7 +73,7 @@ def _add_publishing(commands: Any, common: argparse.ArgumentParser, plain: argpa
     gather.add_argument(
         "--ids", default="name", choices=["name", "session_id", "identifier"], help="where session ids are from"
     )
-    gather.add_argument("--session-class", default="Session", metavar="CLASS", help="what opens the sessions")
+    gather.add_argument("--session-class", metavar="CLASS", help="what opens the sessions")
     gather.add_argument("--cache-dir", metavar="FOLDER", help="where the manifest goes (default: beside the files)")
     gather.set_defaults(command=_gather)
 

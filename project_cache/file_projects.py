@@ -95,7 +95,7 @@ def project_of_files(
     project: str | None = None,
     description: str | None = None,
     ids: str = "name",
-    session_class: str = "Session",
+    session_class: str | None = None,
 ) -> tuple[Manifest, Path]:
     """Write the manifest and the table of a project of NWB files, and return the manifest and the files' folder.
 
@@ -161,7 +161,7 @@ def project_of_files(
         layout=TemplateLayout(
             home, {kind: f"{kind}.csv" for kind in TABLES if (home / f"{kind}.csv").is_file()}
         ),
-        session_class=session_class,
+        session_class=session_class or (before.session_class if before else "Session"),
         sources=() if base == home else (SourceEntry("files", "directory", str(base)),),
         objects=Objects(
             ObjectEntry(Key("session_nwb", (name,)), path=place) for name, place in found.items()

@@ -8,6 +8,7 @@ import multiprocessing
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from project_cache.build.recipe import unchanged
 from project_cache.build.session_row import RowNotes, session_row
 from project_cache.build.source import BuildSource, built_project
 from project_cache.cache import ProjectCache
-from project_cache.errors import MissingObjectError, ProjectCacheError, UnknownObjectError
+from project_cache.errors import BuildError, MissingObjectError, ProjectCacheError, UnknownObjectError
 from project_cache.files import atomic_write, make_folder
 from project_cache.manifest.keys import Key
 from project_cache.raw.project import RawProject
@@ -174,7 +175,14 @@ class RawProjectCache(ProjectCache):
         else:
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(workers, mp_context=context) as pool:
-                results = list(pool.map(_build_one, [(self._arguments, self.given, i) for i in wanted]))
+                try:
+                    results = list(pool.map(_build_one, [(self._arguments, self.given, i) for i in wanted]))
+                except BrokenProcessPool as error:
+                    raise BuildError(
+                        "A process that was building ended before it was done. In a script, what calls fetch() must stand "
+                        "under `if __name__ == '__main__':`; if it does, memory may have run out: workers=1 builds one "
+                        "session at a time, in this process."
+                    ) from error
         for session_id, result in zip(wanted, results, strict=True):
             if isinstance(result, str):
                 warnings.warn(f"{session_id} was not built: {result}", UserWarning, stacklevel=2)

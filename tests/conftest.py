@@ -63,10 +63,12 @@ def settled() -> Iterator[Callable[..., Path]]:
     def settle(folder: Path, *, kept: bool = False) -> Path:
         # kept: it was used as it should be, and the tests are to put it in order
         if FOLDER == "moved":
-            if not kept:
-                used(folder)
             (folder.parent / "far away").mkdir()
-            return folder.rename(folder.parent / "far away" / folder.name)
+            there = folder.rename(folder.parent / "far away" / folder.name)
+            if kept:
+                return there
+            used(there)
+            return there.rename(folder)
         if FOLDER == "readonly" and not kept:
             if os.name == "posix":
                 locked.extend(path for path in (folder, *folder.rglob("*")) if not path.is_symlink())

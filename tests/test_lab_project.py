@@ -381,11 +381,15 @@ def test_a_project_of_raw_recordings_is_published_built(raw: Path, tmp_path: Pat
     assert old.get_session_table().index.tolist() == [first]
 
 
-def test_nothing_of_the_machine_is_in_the_table(raw: Path, tmp_path: Path) -> None:
+def test_nothing_of_the_machine_is_published(raw: Path, tmp_path: Path) -> None:
     root = tmp_path / "raw"
     shutil.copytree(raw, root)
     own = ProjectCache.from_raw(root, cache_dir=tmp_path / "built")
     own.publish(tmp_path / "pub", sessions=["700001_2024-05-01"])
+    assert [p for p in (tmp_path / "pub").rglob("*") if p.is_file() and bytes(root) in p.read_bytes()] == []
+    # the same recording elsewhere gives the same file
+    there = ProjectCache.from_raw(raw, cache_dir=tmp_path / "there").build("700001_2024-05-01")
+    assert there.read_bytes() == own.build("700001_2024-05-01").read_bytes()
     sync = next(root.glob("*700001*/*.h5"))
     sync.write_bytes(sync.read_bytes()[:3000])
     with pytest.warns(UserWarning, match="published as it was built, and the raw files have changed"):

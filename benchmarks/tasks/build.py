@@ -93,7 +93,7 @@ elif what == "trials":
     read = bytes_read() - before
     folder = sum(each.stat().st_size for each in place.rglob("*") if each.is_file())
     laps.done(trials=len(table), read=read, folder=folder)
-elif what == "fetch":
+elif what == "fetch" and __name__ == "__main__":  # its processes import this file
     from project_cache import ProjectCache
 
     shutil.rmtree(sys.argv[3], ignore_errors=True)

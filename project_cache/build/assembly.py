@@ -113,11 +113,30 @@ def assemble(
 
         description = "The recipe of the build: digests of the inputs, parameters and versions, as JSON."
         file.add_scratch(ScratchData(name="recipe", data=recipe.json(), description=description))
-        about = {"attributes": _attributes(graph), "components": contents}
+        about = _without_places({"attributes": _attributes(graph), "components": contents}, graph["raw"])
         description = "The session's flags, and the objects of each component or why there are none, as JSON."
         text = json.dumps(about, sort_keys=True, indent=1, default=str)
         file.add_scratch(ScratchData(name="session", data=text, description=description))
     return file
+
+
+def _without_places(said: Any, raw: Any) -> Any:
+    """Return what is said without the folders in which this machine has the recording: that is nobody's business."""
+    places = [raw.root, *raw.raw_data_paths, *raw.annotation_paths.values()]
+    places += [] if raw.sorted_path is None else [raw.sorted_path]
+    prefixes = sorted({f"{place.parent}".rstrip("/\\") for place in places}, key=len, reverse=True)
+
+    def without(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {without(name): without(each) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [without(each) for each in value]
+        if isinstance(value, str):
+            for prefix in filter(None, prefixes):
+                value = value.replace(f"{prefix}/", "").replace(f"{prefix}\\", "")
+        return value
+
+    return without(said)
 
 
 def from_pixels(graph: Graph) -> set[str]:

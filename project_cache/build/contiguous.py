@@ -217,4 +217,4 @@ def _compute(target: _Target, room: Room) -> None:
 def _blocks(data: LazyArray) -> Iterator[memoryview]:
     for _, block in data.blocks():
         values = np.ascontiguousarray(block, dtype=data.dtype)
-        yield memoryview(values.reshape(-1).view(np.uint8))
+        yield values.reshape(-1).view(np.uint8).data

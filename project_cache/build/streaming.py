@@ -150,9 +150,9 @@ def write(
             if series.object_id not in places:
                 raise BuildError(f"{path}: series {series.name!r} is not in the file that was written.")
             dataset = opened[places[series.object_id]]
-            room = room_for_series(dataset, data) if compression is None else None
-            if room is not None:
-                rooms.append(room)
+            place = room_for_series(dataset, data) if compression is None else None
+            if place is not None:
+                rooms.append(place)
             else:
                 written.append(fill(dataset, data, threads=threads))
     if rooms:

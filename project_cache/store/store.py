@@ -38,6 +38,8 @@ __all__ = ["Store", "Verdict"]
 
 _log = logging.getLogger("project_cache")
 
+#: how often, at most, a file is looked at that others replace while it is verified
+_LOOKS = 4
 #: makes the progress of one object: called with its key, gives a context manager of a :data:`Progress`
 ProgressFactory = Callable[[Key], contextlib.AbstractContextManager[Progress]]
 
@@ -484,10 +486,17 @@ class Store:
         return verdicts
 
     def _verdict(self, key: Key, path: Path | None) -> Verdict:
-        if path is None:
-            path = self.manifest.locate(key)
-            if not path.is_file():
-                return Verdict(key, path, "missing", "the manifest names it, and it is not there")
+        path = path or self.manifest.locate(key)
+        before, verdict = None, Verdict(key, path, "missing", "it is not there")
+        # what another process has replaced in the meantime is looked at again
+        for _ in range(_LOOKS):
+            stamp = _stamp(path)
+            if stamp == before:
+                break
+            before, verdict = stamp, self._looked_at(key, path)
+        return verdict
+
+    def _looked_at(self, key: Key, path: Path) -> Verdict:
         entry, receipt = self.manifest.entry(key), Receipt.read(path)
         try:
             status = path.stat()
@@ -500,6 +509,8 @@ class Store:
             found = digest_of(path, expected.partition(":")[0] if expected else "blake3")
         except CorruptObjectError as error:
             return Verdict(key, path, "corrupt", str(error))
+        except FileNotFoundError:
+            return Verdict(key, path, "missing", "it is not there")
         except OSError as error:
             return Verdict(key, path, "unreadable", str(error))
         if expected is not None and found != expected:
@@ -508,7 +519,9 @@ class Store:
             receipt is None or not receipt.fits(status.st_size, status.st_mtime_ns)
         ):
             old = receipt or Receipt(str(key), 0, 0, "")
-            Receipt.of(path, key, found, old.validator, old.origin, old.recipe).write(path)
+            note = Receipt.of(path, key, found, old.validator, old.origin, old.recipe)
+            if _stamp(path) == (status.st_ino, note.size, note.mtime_ns) == _stamp_of(status):
+                note.write(path)
         return Verdict(
             key, path, "good" if expected else "seen", "" if expected else "no digest was known until now"
         )
@@ -556,6 +569,18 @@ class Store:
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._known, self._busy, self._guard, self._pid = {}, {}, threading.Lock(), os.getpid()
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells a file from one that has taken its place; None where there is none."""
+    try:
+        return _stamp_of(path.stat())
+    except OSError:
+        return None
+
+
+def _stamp_of(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _same_kind(one: str, other: str) -> bool:

@@ -139,6 +139,29 @@ def test_dynamic_routing(tmp_path: Path) -> None:
     assert len(pictures) == 4
 
 
+@pytest.mark.slow
+def test_publishing(tmp_path: Path) -> None:
+    cells = executed("publishing.md", tmp_path)
+    for cell in cells:
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error"
+            assert output.get("name") != "stderr", output
+    assert "mouse1/mouse1_day1.nwb" in answer(cells, 'cache = ProjectCache.from_files(lab, project=')
+    assert "Ada" in answer(cells, '[["genotype", "experimenter"]]')
+    assert answer(cells, "print(cache.publish(www, description=").startswith("Version 1 is published at")
+    assert "manifest-1.json" in answer(cells, "for path in sorted(www.rglob")
+    assert "Ada" in answer(cells, "server = ObjectServer(")
+    assert "VISp" in answer(cells, "session.structurewise_unit_counts")
+    moved, size = map(float, re.findall(r"([\d.]+) MB", answer(cells, "streamed = ")))
+    assert moved < size / 2
+    assert "('2', 'manifest-2.json')" in answer(cells, "published_versions")
+    assert answer(cells, "len(newest.get_session_table())") == "(3, 2)"
+    assert "session_nwb/mouse2_day1" in answer(cells, "lock = theirs.freeze")
+    assert re.search(r"700001_2024-05-01\s+700001\b", answer(cells, "task = ProjectCache.open"))
+    pictures = [c for c in cells if any("image/png" in o.get("data", {}) for o in c["outputs"])]
+    assert len(pictures) == 2
+
+
 def test_examples_are_written_for_the_public_names() -> None:
     for path in EXAMPLES.glob("*.md"):
         source = path.read_text("utf-8")

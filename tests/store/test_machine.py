@@ -23,7 +23,7 @@ import pytest
 from blake3 import blake3
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from project_cache.errors import ProjectCacheError
 from project_cache.manifest.keys import Key
@@ -55,6 +55,8 @@ KEY = st.sampled_from(KEYS)
 NWB = st.sampled_from([key for key in KEYS if key.kind == "session_nwb"])
 #: where in an object, as a share of it
 WHERE = st.sampled_from([0.0, 0.001, 0.2, 0.5, 0.8, 0.999, 1.0])
+#: whether an object is taken away first, so that there is something to do
+FRESH = st.sampled_from([True, True, True, False])
 BLOW = st.sampled_from(BLOWS)
 CHORE = st.sampled_from(["fetch", "fetch", "verify", "repair", "prune", "pin", "unpin"])
 
@@ -144,6 +146,15 @@ class Machine(RuleBasedStateMachine):
         finally:
             self.server.behave()
 
+    def clear(self, key: Key, fresh: bool) -> None:
+        """Take an object away, as its owner may."""
+        if fresh:
+            for path in (self.path(key), self.note(key, "receipt")):
+                path.unlink(missing_ok=True)
+            self.last[key] = None
+            self.spoilt.pop(key, None)
+            self.forged.discard(key)
+
     # Fetching ------------------------------------------------------------------------------------
 
     @rule(key=KEY, spread=st.booleans())
@@ -181,14 +192,17 @@ class Machine(RuleBasedStateMachine):
         return not data.startswith(b"\x89HDF") or len(data) < len(self.right(key)[0]) - 10_000
 
     @rule(
-        key=KEY, spread=st.booleans(), where=WHERE, nth=st.integers(0, 3), then=WHERE,
+        key=KEY, fresh=FRESH, spread=st.booleans(), where=WHERE, nth=st.integers(0, 3), then=WHERE,
         fault=st.sampled_from([
             "cut", "reset", "503", "404", "page", "whole", "range", "gzip", "no length", "longer", "shorter", "changed",
             "if-range", "no etag", "weak", "slow", "away", "two cuts",
         ]),
     )  # fmt: skip
-    def fetch_badly(self, key: Key, spread: bool, where: float, nth: int, then: float, fault: str) -> None:
+    def fetch_badly(
+        self, key: Key, fresh: bool, spread: bool, where: float, nth: int, then: float, fault: str
+    ) -> None:
         """A server that misbehaves once, or always: the object arrives or it does not."""
+        self.clear(key, fresh)
         self.at_work(key, fill=True)
         size = len(contents(key, self.now[key]))
         at, later = int(where * size), int(then * size)
@@ -243,9 +257,12 @@ class Machine(RuleBasedStateMachine):
 
     # Killing -------------------------------------------------------------------------------------
 
-    @rule(key=NWB, where=WHERE, spread=st.booleans(), locks=st.booleans(), wait=st.sampled_from([0.0, 0.005, 0.02]))
-    def kill_in_the_middle(self, key: Key, where: float, spread: bool, locks: bool, wait: float) -> None:
+    @rule(
+        key=NWB, fresh=FRESH, where=WHERE, spread=st.booleans(), locks=st.booleans(), wait=st.sampled_from([0.0, 0.005, 0.02])
+    )  # fmt: skip
+    def kill_in_the_middle(self, key: Key, fresh: bool, where: float, spread: bool, locks: bool, wait: float) -> None:
         """A process dies while bytes arrive."""
+        self.clear(key, fresh)
         self.at_work(key, fill=True)
         at = int(where * len(contents(key, self.now[key])))
         before = self.server.sent
@@ -269,9 +286,18 @@ class Machine(RuleBasedStateMachine):
             time.sleep(0.001)
         self.server.stopping.clear()
 
-    @rule(chore=CHORE, key=KEY, at=st.integers(1, 25), blow=BLOW, spread=st.booleans(), locks=st.booleans(), all_=st.booleans())
-    def strike(self, chore: str, key: Key, at: int, blow: str, spread: bool, locks: bool, all_: bool) -> None:
+    @rule(
+        chore=CHORE, key=KEY, fresh=FRESH, at=st.integers(1, 30), blow=BLOW, spread=st.booleans(), locks=st.booleans(),
+        all_=st.booleans(),
+    )  # fmt: skip
+    def strike(
+        self, chore: str, key: Key, fresh: bool, at: int, blow: str, spread: bool, locks: bool, all_: bool
+    ) -> None:
         """A process dies, or the disk is full or broken, at the n-th change that it makes to the folder."""
+        if chore == "fetch":
+            self.clear(key, fresh)
+        elif chore == "repair" and fresh:
+            self.corrupt(key, 0.5, "silent", 0)
         self.at_work(*KEYS, fill=chore in ("fetch", "repair"), go=chore == "prune")
         report = self.home / "report"
         number = HANDS[0].begin(
@@ -284,9 +310,10 @@ class Machine(RuleBasedStateMachine):
         if chore in ("pin", "unpin"):
             self.pinned = {k for k in KEYS if self.note(k, "pin").exists()}
 
-    @rule(key=KEY, locks=st.booleans(), spread=st.booleans(), killed=st.integers(0, 2), where=WHERE)
-    def race(self, key: Key, locks: bool, spread: bool, killed: int, where: float) -> None:
+    @rule(key=KEY, fresh=FRESH, locks=st.booleans(), spread=st.booleans(), killed=st.integers(0, 2), where=WHERE)
+    def race(self, key: Key, fresh: bool, locks: bool, spread: bool, killed: int, where: float) -> None:
         """Three processes want the same object, and one or two of them may be killed."""
+        self.clear(key, fresh)
         self.at_work(key, fill=True)
         reports = [self.home / f"report{n}" for n in range(3)]
         before = self.server.sent

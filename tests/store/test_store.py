@@ -704,3 +704,61 @@ def test_many_are_fetched_side_by_side_and_one_failure_stops_nobody(tmp_path: Pa
     assert sorted(seen)[-1] == (6000, 6000)
     good = [key for key in keys if key.args[0] not in (3, 5)]
     assert list(store.get_many(good)) == good
+
+
+def test_a_file_that_is_replaced_while_it_is_verified_is_not_called_corrupt(
+    folder: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from project_cache.store import store as module
+
+    path = store_in(folder, origin).get(KEY)
+    store = store_in(folder, origin)
+    real, replaced = module.digest_of, []
+
+    def slow(file: Path, algorithm: str) -> str:
+        found = real(file, algorithm)
+        if not replaced:  # another process fetches the next version just now
+            hdf5_bytes(origin.body)
+            origin.validator = '"v2"'
+            replaced.append(store_in(folder, origin).renew(KEY))
+        return found
+
+    monkeypatch.setattr(module, "digest_of", slow)
+    Receipt.path_for(path).unlink()
+    assert [v.state for v in store.verify()] == ["good"]
+    receipt = Receipt.read(path)
+    assert receipt is not None
+    assert receipt.digest == digest_of(path)
+    assert replaced
+
+
+def test_a_file_that_is_pruned_while_it_is_verified_is_missing(
+    folder: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from project_cache.store import store as module
+
+    store = store_in(folder, origin)
+    path = store.get(KEY)
+
+    def gone(file: Path, algorithm: str) -> str:
+        file.unlink()
+        raise FileNotFoundError(file)
+
+    monkeypatch.setattr(module, "digest_of", gone)
+    assert [v.state for v in store.verify()] == ["missing"]
+    assert not path.exists()
+
+
+def test_a_disk_that_has_no_room_for_a_lock_is_told_of(
+    folder: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    import filelock
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", full)
+    with pytest.raises(DiskFullError, match="No room left"):
+        store_in(folder, origin).get(KEY)
