@@ -539,7 +539,7 @@ class ProjectCache(KeepsHouse, Publishes):
 
     def get_unit_analysis_metrics_for_session(
         self,
-        session_id: int,
+        session_id: int | str,
         annotate: bool = True,
         filter_by_validity: bool = True,
         **unit_filter_kwargs: Any,
@@ -585,7 +585,7 @@ class ProjectCache(KeepsHouse, Publishes):
 
     def get_session_data(
         self,
-        session_id: int,
+        session_id: int | str,
         filter_by_validity: bool = True,
         *,
         stream: bool = False,
@@ -729,7 +729,7 @@ class ProjectCache(KeepsHouse, Publishes):
         return scene
 
     def fetch(
-        self, session_ids: Iterable[int], *, lfp: bool = False, workers: int = 4
+        self, session_ids: Iterable[int | str], *, lfp: bool = False, workers: int = 4
     ) -> dict[Key, Path]:
         """Return the files of sessions, each fetched if it is not there: several at a time, with one bar for all.
 
@@ -765,7 +765,7 @@ class ProjectCache(KeepsHouse, Publishes):
     def _lfp_keys(self, session_id: int | str) -> list[Key]:
         """Return the LFP files of a session: by the table of probes, or else those that the manifest names."""
         if self.tables.has("probes"):
-            return [Key("probe_lfp_nwb", (session_id, n)) for n in self.tables.lfp_probes(session_id)]  # type: ignore[arg-type]
+            return [Key("probe_lfp_nwb", (session_id, n)) for n in self.tables.lfp_probes(session_id)]
         named = (entry.key for entry in self.manifest.objects)
         return [key for key in named if key.kind == "probe_lfp_nwb" and key.args[0] == session_id]
 
@@ -845,7 +845,7 @@ def _is_own(manifest: Manifest, key: Key, path: Path) -> bool:
     return path == manifest.locate(key)
 
 
-def _reopened(cache: ProjectCache, session_id: int, options: Mapping[str, Any]) -> Any:
+def _reopened(cache: ProjectCache, session_id: int | str, options: Mapping[str, Any]) -> Any:
     """Return a session that was pickled, by its cache, its id and how it was asked for."""
     return cache.get_session_data(session_id, **options)
 

@@ -166,9 +166,12 @@ def _fetch(arguments: argparse.Namespace) -> int:
     for what in arguments.what:
         if what == "tables":
             kinds = ("sessions", "probes", "channels", "units")
-            found |= {key: cache.store.get(key) for key in map(Key, kinds) if cache.tables.has(key.kind)}
+            tables = [Key(kind) for kind in kinds if cache.tables.has(kind)]
+            if not tables:
+                raise ConfigurationError(f"The project {cache.manifest.project} has none of the tables {', '.join(kinds)}.")
+            found |= {key: cache.store.get(key) for key in tables}
         elif "/" not in what and what not in cache.manifest.layout.kinds():
-            found |= cache.fetch([what], lfp=arguments.lfp)
+            found |= cache.fetch([int(what) if what.isdecimal() else what], lfp=arguments.lfp)
         else:
             key = Key.parse(what)
             found[key] = cache.store.get(key)

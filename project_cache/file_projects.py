@@ -17,6 +17,7 @@ from project_cache.errors import (
     ManifestError,
     NWBError,
     ProjectCacheError,
+    ReadOnlyCacheError,
 )
 from project_cache.files import atomic_write, make_folder
 from project_cache.manifest.keys import Key
@@ -139,8 +140,9 @@ def project_of_files(
         found[name] = place
         if ids_of.get(place, name) != name:
             rows.pop(str(ids_of[place]), None)
+    taken = set(found.values())
     stay = {
-        i: p for i, p in places.items() if p not in found.values() and i not in found and (base / p).is_file()
+        i: p for i, p in places.items() if p not in taken and i not in found and (base / p).is_file()
     }
     found = dict(sorted({**stay, **found}.items(), key=lambda item: (isinstance(item[0], str), item[0])))
     if not found:
@@ -153,8 +155,11 @@ def project_of_files(
             UserWarning,
             stacklevel=3,
         )
-    make_folder(home)
-    _write_table(home / "sessions.csv", kept, columns)
+    try:
+        make_folder(home)
+        _write_table(home / "sessions.csv", kept, columns)
+    except ReadOnlyCacheError as error:
+        raise ReadOnlyCacheError(f"{error} Give cache_dir=, a folder for the manifest and the table.") from error
     manifest = Manifest(
         project=project or (before.project if before else _project_name(base)),
         version="1",

@@ -21,6 +21,7 @@ from project_cache.store.keeping import (
     prune,
     unpin,
 )
+from project_cache.store.part import sweep_below
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,6 +145,7 @@ class KeepsHouse:
         if dry_run:
             return plan
         plan = prune(plan, self.store.forget)
+        sweep_below(self.manifest.folder)
         # what was streamed is there for speed alone, and takes what is left of the budget
         self._blocks(max(0, budget - plan.after)).shrink()
         return plan

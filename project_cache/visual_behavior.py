@@ -154,7 +154,7 @@ class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
 
     def get_session_data(
         self,
-        session_id: int,
+        session_id: Any,
         filter_by_validity: bool = True,
         *,
         stream: bool = False,
@@ -168,7 +168,7 @@ class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
         return self.get_ecephys_session(session_id, stream=stream)
 
     def fetch(
-        self, session_ids: Iterable[int], *, lfp: bool = False, workers: int = 4
+        self, session_ids: Iterable[Any], *, lfp: bool = False, workers: int = 4
     ) -> dict[Key, Path]:
         """Return the files of recording sessions, each fetched if it is not there: several at a time.
 

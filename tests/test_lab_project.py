@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,7 +83,7 @@ def test_a_folder_of_files_is_a_project(lab: Path) -> None:
     table = cache.get_session_table()
     assert table.index.tolist() == ["303", "m1_day1", "m2_day2"]
     row = table.loc["m1_day1"]
-    assert row[["subject_id", "sex", "genotype", "species", "age", "session_id"]].tolist() == [
+    assert list(row.loc[["subject_id", "sex", "genotype", "species", "age", "session_id"]]) == [
         "m1", "F", "wt/wt", "Mus musculus", "P81D", "day/1",
     ]  # fmt: skip
     assert row.age_in_days == 81
@@ -198,6 +200,16 @@ def test_files_that_nothing_can_be_written_beside(lab: Path, tmp_path: Path) -> 
     # its folder opens by itself as well: files are then copied when they are asked for
     again = ProjectCache.open(tmp_path / "about")
     assert again.get_session_data("m1_day1").path == tmp_path / "about/m1/m1_day1.nwb"
+
+
+def test_a_folder_that_is_read_only_is_said(lab: Path, tmp_path: Path, unprivileged: list[str]) -> None:
+    lab.chmod(0o555)
+    code = "import sys; from project_cache.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [*unprivileged, sys.executable, "-c", code, "gather", str(lab)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Give cache_dir=" in done.stderr) == (1, True), done.stderr
+    done = subprocess.run([*command, "--cache-dir", str(tmp_path / "x")], capture_output=True, text=True, check=False)
+    assert "3 sessions" in done.stdout, done.stderr
 
 
 def test_a_class_of_sessions_and_tables_of_ones_own(lab: Path, tmp_path: Path) -> None:
@@ -325,7 +337,7 @@ def test_a_folder_with_a_layout_only_lists_what_is_there(lab: Path) -> None:
 
 def test_ecephys_sessions_of_a_project_without_channels(tmp_path: Path) -> None:
     demo = ProjectCache.open("demo")
-    session_id = int(demo.get_session_table().unit_count.idxmin())
+    session_id = 900003
     own = demo.get_session_data(session_id)
     demo.publish(tmp_path / "pub", tables=["sessions"], sessions=[session_id])
     theirs = ProjectCache.open(tmp_path / "pub")

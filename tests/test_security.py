@@ -93,7 +93,10 @@ def written_below(folder: Path) -> Iterator[tuple[Path, bytes]]:
 
 
 def test_the_secrets_of_an_address_stay_in_memory(
-    project: dict[str, bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    project: dict[str, bytes],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PROJECT_CACHE_DIR", str(tmp_path / "home"))
     guarded = Guarded(project)
@@ -153,7 +156,12 @@ def test_a_token_in_a_redirect_is_not_told(
         store.put(signed, project["s/7.nwb"])
         server.misbehave(lambda path: True, faults.redirect(f"http://me:HUSH@{store.address}{signed}"))
         source = HttpSource(
-            "web", server.url("/p"), lambda key: "7.nwb", headers={"Authorization": "mine"}, policy=POLICY, clock=CLOCK
+            "web",
+            server.url("/p"),
+            lambda key: "7.nwb",
+            headers={"Authorization": "mine"},
+            policy=POLICY,
+            clock=CLOCK,
         )
         made = Store(Manifest.visual_coding(tmp_path / "cache/manifest.json"), (), [source])
         path = made.get(NWB)
@@ -238,7 +246,9 @@ def test_no_more_is_written_than_the_manifest_says(
 
 
 @pytest.mark.parametrize("how", ["length", "bomb", "endless"])
-def test_a_manifest_is_never_more_than_memory_takes(little_memory: None, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_is_never_more_than_memory_takes(
+    little_memory: None, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("project_cache.transfer.download.MEMORY_LIMIT", 8 << 20)
     with ObjectServer({"/m.json": b"{" + b" " * (16 << 20)}) as server:
         if how == "length":
@@ -302,7 +312,9 @@ def test_an_id_is_one_step_of_a_path(tmp_path: Path, session: str) -> None:
         made.locate(Key("session_nwb", (session,)))
 
 
-def test_an_object_is_not_written_through_a_link(tmp_path: Path, project: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_is_not_written_through_a_link(
+    tmp_path: Path, project: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder that somebody has put into the cache, and that leads elsewhere."""
     monkeypatch.setenv("PROJECT_CACHE_DIR", str(tmp_path / "home"))
     outside = tmp_path / "outside"
@@ -315,7 +327,9 @@ def test_an_object_is_not_written_through_a_link(tmp_path: Path, project: dict[s
     assert list(outside.iterdir()) == []
 
 
-def test_a_lying_mirror_is_not_believed(tmp_path: Path, project: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lying_mirror_is_not_believed(
+    tmp_path: Path, project: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The right size, the right ETag, other bytes: nothing is stored, and nothing of it is given out."""
     monkeypatch.setenv("PROJECT_CACHE_DIR", str(tmp_path / "home"))
     wrong = bytearray(project["s/7.nwb"])

@@ -25,7 +25,7 @@ from project_cache.files import hidden, room_for, translated
 from project_cache.store.digest import Hasher, RunningDigest, copyable
 from project_cache.store.journal import ABANDONED_S, Extent, Journal
 
-__all__ = ["Extent", "Journal", "Part", "orphans", "owners", "sweep"]
+__all__ = ["Extent", "Journal", "Part", "orphans", "owners", "sweep", "sweep_below"]
 
 CHECKPOINT_BYTES = 128 << 20
 CHECKPOINT_S = 1.0
@@ -371,6 +371,18 @@ def sweep(final: Path) -> None:
     for path in leftovers:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def sweep_below(folder: Path) -> None:
+    """Remove what dead processes have left anywhere in a folder and nobody can use: all but parts."""
+    now = time.time()
+    for path in [*folder.rglob(".*.tmp"), *folder.rglob(".*.journal")]:
+        with contextlib.suppress(OSError):
+            last_sign = path.stat().st_mtime
+            journal = Journal.read(path) if path.suffix == ".journal" else None
+            dead = journal.abandoned(last_sign, now) if journal else now - last_sign > ABANDONED_S
+            if dead and not path.with_suffix(".part").exists():
+                path.unlink()
 
 
 def owners(final: Path) -> list[tuple[Journal, int]]:

@@ -292,9 +292,7 @@ class Store:
             chosen = [source for source in chosen if source.name in order]
         return sorted(chosen, key=lambda source: order.get(source.name, len(order)))
 
-    def _fetch(
-        self, key: Key, trouble: list[StoreError], progress: ProgressFactory | None = None
-    ) -> Path:
+    def _fetch(self, key: Key, trouble: list[StoreError], progress: ProgressFactory | None = None) -> Path:
         sources = self.sources_for(key)
         usable = [source for source in sources if not (self.offline and source.remote)]
         if not usable:
@@ -358,9 +356,9 @@ class Store:
             part.close()
             self._verify_part(key, part, filled)
             # The receipt first: a crash in between leaves one that does not fit, never a file that it slanders.
-            Receipt.of(
-                part.path, key, part.digest, filled.validator, filled.origin, filled.recipe
-            ).write(final)
+            Receipt.of(part.path, key, part.digest, filled.validator, filled.origin, filled.recipe).write(
+                final
+            )
             publish(part.path, final)
         except FileNotFoundError as error:
             # another process took this one for dead, and the part with it

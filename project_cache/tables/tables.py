@@ -205,7 +205,7 @@ class Tables:
 
     def session_metrics(
         self,
-        session_id: int,
+        session_id: int | str,
         annotate: bool = True,
         filter_by_validity: bool = True,
         *,
@@ -311,7 +311,7 @@ class Tables:
         (sessions,) = self._those("sessions", only=True)
         return {int(i) if isinstance(i, str) and i.isdecimal() else i for i in sessions.ids.tolist()}
 
-    def lfp_probes(self, session_id: int) -> list[int]:
+    def lfp_probes(self, session_id: int | str) -> list[int]:
         """Return the probes of a session that have an LFP file, in the order of the table."""
         (probes,) = self._those("probes", only=True)
         of_session = probes.values("ecephys_session_id") == session_id
