@@ -22,7 +22,19 @@ from benchmarks import transfers
 from benchmarks.data import ROOT, SESSION_ID, bench_session, copy_of, large_project, shared
 
 TASKS = Path(__file__).resolve().parent / "tasks"
-GROUPS = ("import", "first", "all", "every", "responses", "tables", "race", "cloud", "transfer", "streaming", "building")
+GROUPS = (
+    "import",
+    "first",
+    "all",
+    "every",
+    "responses",
+    "tables",
+    "race",
+    "cloud",
+    "transfer",
+    "streaming",
+    "building",
+)
 
 
 def run(python: str, task: str, *args: str) -> dict[str, Any]:
@@ -265,9 +277,10 @@ def cloud(report: Report, peer: str, folder: Path, repeats: int) -> None:
     from project_cache.visual_behavior import VisualBehaviorNeuropixelsProjectCache as Cache
 
     source = large_cloud(folder / "large_cloud")
-    with tempfile.TemporaryDirectory(dir=folder) as place, SeaweedServer(
-        Path(place) / "weed", public=(Cache.BUCKET_NAME,)
-    ) as server:
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as place,
+        SeaweedServer(Path(place) / "weed", public=(Cache.BUCKET_NAME,)) as server,
+    ):
         server.make_bucket(Cache.BUCKET_NAME)
         key = f"{Cache.PROJECT_NAME}/manifests/{MANIFEST}"
         server.client().put_object(Bucket=Cache.BUCKET_NAME, Key=key, Body=(source / MANIFEST).read_bytes())
@@ -276,8 +289,12 @@ def cloud(report: Report, peer: str, folder: Path, repeats: int) -> None:
             for way in ("from_local_cache", "from_s3_cache"):
                 theirs = [run(peer, "cloud", "allensdk", way, str(source)) for _ in range(repeats)]
                 new = run(sys.executable, "cloud", "ours", way, str(source))
-                ours = [run(sys.executable, "cloud", "ours", way, str(source)) for _ in range(2 * repeats + 1)]
-                assert {(r["sessions"], r["units"]) for r in ours} == {(r["sessions"], r["units"]) for r in theirs}
+                ours = [
+                    run(sys.executable, "cloud", "ours", way, str(source)) for _ in range(2 * repeats + 1)
+                ]
+                assert {(r["sessions"], r["units"]) for r in ours} == {
+                    (r["sessions"], r["units"]) for r in theirs
+                }
                 report.raw[f"cloud {way}"] = {"ours": ours, "ours, first ever": new, "allensdk": theirs}
                 report.row(
                     f"`VisualBehaviorNeuropixelsProjectCache.{way}` (319,013 units)",
@@ -286,10 +303,14 @@ def cloud(report: Report, peer: str, folder: Path, repeats: int) -> None:
                     limit="tables are read when they are asked for",
                 )
                 total = [
-                    statistics.median(sum(r["steps"].values()) for r in runs) for runs in (theirs, ours, [new])
+                    statistics.median(sum(r["steps"].values()) for r in runs)
+                    for runs in (theirs, ours, [new])
                 ]
                 report.row(
-                    "… and its sessions and units", total[0], total[1], limit=f"first ever: {_shown(total[2], 's')}"
+                    "… and its sessions and units",
+                    total[0],
+                    total[1],
+                    limit=f"first ever: {_shown(total[2], 's')}",
                 )
         finally:
             del os.environ["AWS_ENDPOINT_URL_S3"]
@@ -351,7 +372,8 @@ def building(report: Report, folder: Path, repeats: int) -> None:
     run(sys.executable, "build", "project", str(sessions), "2")
     fetched = {
         workers: [
-            run(sys.executable, "build", "fetch", str(sessions), str(folder / "fetched"), str(workers)) for _ in range(repeats)
+            run(sys.executable, "build", "fetch", str(sessions), str(folder / "fetched"), str(workers))
+            for _ in range(repeats)
         ]
         for workers in (1, 2)
     }
@@ -360,7 +382,14 @@ def building(report: Report, folder: Path, repeats: int) -> None:
         median(fetched[1], "steps", "fetch"),
         median(fetched[2], "steps", "fetch"),
     )
-    report.raw["building"] = {"plain": plain, "disk": disk, "gzip": packed, "codec": codec, "fetch": fetched, "one": one}
+    report.raw["building"] = {
+        "plain": plain,
+        "disk": disk,
+        "gzip": packed,
+        "codec": codec,
+        "fetch": fetched,
+        "one": one,
+    }
 
 
 def main() -> None:

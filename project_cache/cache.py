@@ -288,7 +288,9 @@ class ProjectCache(KeepsHouse, Publishes):
             manifest = named(project)
             if manifest.releases is not None:
                 return _released(project, cache_dir or manifest.folder, **bucket, **options)
-            raise ConfigurationError(f"{project} is not published in versions: ProjectCache.open({project!r}) opens it.")
+            raise ConfigurationError(
+                f"{project} is not published in versions: ProjectCache.open({project!r}) opens it."
+            )
         url = project if "://" in project else f"s3://{project}/{prefix or ''}"
         offline = options.get("offline")
         offline = offline_wanted() if offline is None else bool(offline)
@@ -411,7 +413,10 @@ class ProjectCache(KeepsHouse, Publishes):
     @classmethod
     def from_files(
         cls,
-        files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Mapping[Any, str | os.PathLike[str]],
+        files: str
+        | os.PathLike[str]
+        | Iterable[str | os.PathLike[str]]
+        | Mapping[Any, str | os.PathLike[str]],
         *,
         project: str | None = None,
         description: str | None = None,
@@ -456,7 +461,9 @@ class ProjectCache(KeepsHouse, Publishes):
         from project_cache.file_projects import project_of_files
 
         if session_class is not None and session_class not in SESSION_CLASSES:
-            raise ConfigurationError(f"session_class={session_class!r}: it can be {', '.join(SESSION_CLASSES)}.")
+            raise ConfigurationError(
+                f"session_class={session_class!r}: it can be {', '.join(SESSION_CLASSES)}."
+            )
         manifest, folder = project_of_files(
             files, cache_dir, project=project, description=description, ids=ids, session_class=session_class
         )
@@ -633,7 +640,11 @@ class ProjectCache(KeepsHouse, Publishes):
             filter_by_validity=filter_by_validity,
             origin=(
                 _reopened,
-                (self, session_id, {**unit_filter_kwargs, "filter_by_validity": filter_by_validity, "stream": stream}),
+                (
+                    self,
+                    session_id,
+                    {**unit_filter_kwargs, "filter_by_validity": filter_by_validity, "stream": stream},
+                ),
             ),
             **unit_filter_kwargs,
         )
@@ -652,7 +663,11 @@ class ProjectCache(KeepsHouse, Publishes):
         """Return the published metrics of a session's units if they are here already, else None."""
         key = Key("session_analysis_metrics", (session_id,))
         # of a lock it is known whether they were here then
-        here = self.store.find(key) is not None if self.manifest.frozen is None else self.manifest.objects.get(key) is not None
+        here = (
+            self.store.find(key) is not None
+            if self.manifest.frozen is None
+            else self.manifest.objects.get(key) is not None
+        )
         if key.kind not in self.manifest.layout.kinds() or not here:
             return None
         return self.tables.session_metrics(session_id, annotate=False)

@@ -168,7 +168,9 @@ def _fetch(arguments: argparse.Namespace) -> int:
             kinds = ("sessions", "probes", "channels", "units")
             tables = [Key(kind) for kind in kinds if cache.tables.has(kind)]
             if not tables:
-                raise ConfigurationError(f"The project {cache.manifest.project} has none of the tables {', '.join(kinds)}.")
+                raise ConfigurationError(
+                    f"The project {cache.manifest.project} has none of the tables {', '.join(kinds)}."
+                )
             found |= {key: cache.store.get(key) for key in tables}
         elif "/" not in what and what not in cache.manifest.layout.kinds():
             found |= cache.fetch([int(what) if what.isdecimal() else what], lfp=arguments.lfp)

@@ -68,13 +68,20 @@ def _add_publishing(commands: Any, common: argparse.ArgumentParser, plain: argpa
         "gather", parents=[plain], help="make a project of NWB files that are there: a manifest, and a table"
     )
     gather.add_argument("files", nargs="+", metavar="FILE", help="a folder, or NWB files")
-    gather.add_argument("--project", metavar="NAME", help="what the project is called (default: as the folder)")
+    gather.add_argument(
+        "--project", metavar="NAME", help="what the project is called (default: as the folder)"
+    )
     gather.add_argument("--description", metavar="TEXT", help="what its manifest says of it")
     gather.add_argument(
-        "--ids", default="name", choices=["name", "session_id", "identifier"], help="where session ids are from"
+        "--ids",
+        default="name",
+        choices=["name", "session_id", "identifier"],
+        help="where session ids are from",
     )
     gather.add_argument("--session-class", metavar="CLASS", help="what opens the sessions")
-    gather.add_argument("--cache-dir", metavar="FOLDER", help="where the manifest goes (default: beside the files)")
+    gather.add_argument(
+        "--cache-dir", metavar="FOLDER", help="where the manifest goes (default: beside the files)"
+    )
     gather.set_defaults(command=_gather)
 
     publish = commands.add_parser(

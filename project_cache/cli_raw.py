@@ -30,13 +30,18 @@ def add_commands(commands: Any, json_and_quiet: argparse.ArgumentParser) -> None
         "--cache-dir", metavar="FOLDER", help="where built files go (default: the cache folder)"
     )
     shared = [json_and_quiet, place]
-    raw = commands.add_parser("raw", parents=shared, help="list raw recordings, and what has been built of them")
+    raw = commands.add_parser(
+        "raw", parents=shared, help="list raw recordings, and what has been built of them"
+    )
     raw.add_argument("--csv", action="store_true", help="write CSV to standard output")
     raw.set_defaults(command=_raw)
     build = commands.add_parser("build", parents=shared, help="build the NWB files of raw recordings")
     build.add_argument("--session", action="append", metavar="ID", help="a session (default: all of them)")
     build.add_argument(
-        "--raw", default="omit", choices=["omit", "lfp", "copy"], help="the raw traces to copy (default: none)"
+        "--raw",
+        default="omit",
+        choices=["omit", "lfp", "copy"],
+        help="the raw traces to copy (default: none)",
     )
     build.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
     build.set_defaults(command=_build)

@@ -141,9 +141,7 @@ def project_of_files(
         if ids_of.get(place, name) != name:
             rows.pop(str(ids_of[place]), None)
     taken = set(found.values())
-    stay = {
-        i: p for i, p in places.items() if p not in taken and i not in found and (base / p).is_file()
-    }
+    stay = {i: p for i, p in places.items() if p not in taken and i not in found and (base / p).is_file()}
     found = dict(sorted({**stay, **found}.items(), key=lambda item: (isinstance(item[0], str), item[0])))
     if not found:
         raise ConfigurationError(f"There are no NWB files in {base}.")
@@ -159,7 +157,9 @@ def project_of_files(
         make_folder(home)
         _write_table(home / "sessions.csv", kept, columns)
     except ReadOnlyCacheError as error:
-        raise ReadOnlyCacheError(f"{error} Give cache_dir=, a folder for the manifest and the table.") from error
+        raise ReadOnlyCacheError(
+            f"{error} Give cache_dir=, a folder for the manifest and the table."
+        ) from error
     manifest = Manifest(
         project=project or (before.project if before else _project_name(base)),
         version="1",

@@ -168,7 +168,10 @@ class RawProjectCache(ProjectCache):
         -----
         A session that cannot be built is left out, with a warning, and does not stop the others.
         """
-        wanted = [str(self.project.record(i)) for i in (session_ids if session_ids is not None else self.session_ids())]
+        wanted = [
+            str(self.project.record(i))
+            for i in (session_ids if session_ids is not None else self.session_ids())
+        ]
         found: dict[Key, Path] = {}
         if workers == 1 or len(wanted) <= 1:
             results = [self._try_build(i) for i in wanted]
@@ -213,7 +216,9 @@ class RawProjectCache(ProjectCache):
         import pandas as pd
 
         noted = RowNotes(self.manifest.folder / "session_rows.json")
-        rows = [{"session_id": session_id, **self._row(session_id, noted)} for session_id in self.session_ids()]
+        rows = [
+            {"session_id": session_id, **self._row(session_id, noted)} for session_id in self.session_ids()
+        ]
         noted.write()
         frame = pd.DataFrame(rows)
         if frame.empty:
@@ -232,15 +237,24 @@ class RawProjectCache(ProjectCache):
             return {**about, **row, **self._state(plan)}
         except ProjectCacheError as error:
             info = self.project.info(record)
-            known = {"project": str(info.project), "is_ephys": bool(info.is_ephys)} if info is not None else {}
+            known = (
+                {"project": str(info.project), "is_ephys": bool(info.is_ephys)} if info is not None else {}
+            )
             newest = self._newest(session_id)
             state = {"build_state": "built" if newest else "impossible", "build_detail": str(error)}
-            return {**about, **known, "issues": "; ".join(map(str, getattr(info, "issues", ()) or ())), **state}
+            return {
+                **about,
+                **known,
+                "issues": "; ".join(map(str, getattr(info, "issues", ()) or ())),
+                **state,
+            }
 
     def _state(self, plan: BuildPlan) -> dict[str, str]:
         """Return what there is of a session in the cache. Nothing is digested: sizes and times decide."""
         folder = self.manifest.folder / f"session_{plan.session_id}"
-        built = [path for path in folder.glob(f"session_{plan.session_id}_*.nwb") if not path.name.startswith(".")]
+        built = [
+            path for path in folder.glob(f"session_{plan.session_id}_*.nwb") if not path.name.startswith(".")
+        ]
         failures = sorted(folder.glob(".*.failed.json")) if folder.is_dir() else []
         if not built and not failures:
             return {"build_state": "not built", "build_detail": ""}
@@ -249,10 +263,19 @@ class RawProjectCache(ProjectCache):
             return {"build_state": "built", "build_detail": str(max(built, key=lambda p: p.stat().st_mtime))}
         if failures and same:
             failure = Failure.read(failures[-1].with_name(failures[-1].name[1 : -len(".failed.json")]))
-            return {"build_state": "failed", "build_detail": failure.error if failure else "the note cannot be read"}
+            return {
+                "build_state": "failed",
+                "build_detail": failure.error if failure else "the note cannot be read",
+            }
         if built:
-            return {"build_state": "outdated", "build_detail": "the raw files have changed since it was built"}
-        return {"build_state": "not built", "build_detail": "it could not be built from what was there before"}
+            return {
+                "build_state": "outdated",
+                "build_detail": "the raw files have changed since it was built",
+            }
+        return {
+            "build_state": "not built",
+            "build_detail": "it could not be built from what was there before",
+        }
 
     def publish(
         self,

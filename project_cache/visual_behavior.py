@@ -167,9 +167,7 @@ class VisualBehaviorNeuropixelsProjectCache(CloudProjectCache):
             )
         return self.get_ecephys_session(session_id, stream=stream)
 
-    def fetch(
-        self, session_ids: Iterable[Any], *, lfp: bool = False, workers: int = 4
-    ) -> dict[Key, Path]:
+    def fetch(self, session_ids: Iterable[Any], *, lfp: bool = False, workers: int = 4) -> dict[Key, Path]:
         """Return the files of recording sessions, each fetched if it is not there: several at a time.
 
         Parameters

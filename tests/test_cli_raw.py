@@ -19,14 +19,21 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("raw")
     simulate(root, subject=700001, date="2024-05-01", seed=1, stimuli=("DynamicRouting1",), **BEHAVIOR)  # type: ignore[arg-type]
     broken = simulate(
-        root, subject=700002, date="2024-05-02", seed=2, stimuli=("DynamicRouting1",), **{**BEHAVIOR, "sync": True}  # type: ignore[arg-type]
+        root,
+        subject=700002,
+        date="2024-05-02",
+        seed=2,
+        stimuli=("DynamicRouting1",),
+        **{**BEHAVIOR, "sync": True},  # type: ignore[arg-type]
     )
     sync = next(broken.path.glob("*.h5"))
     sync.write_bytes(sync.read_bytes()[:3000])
     return root
 
 
-def test_recordings_are_listed_and_built(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_recordings_are_listed_and_built(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     where = [str(raw), "--cache-dir", str(tmp_path)]
     assert main(["raw", *where]) == 0
     assert capsys.readouterr().out.count("not built") == 2

@@ -33,7 +33,9 @@ from project_cache.testing.rig import simulate
 from project_cache.testing.server import ObjectServer
 
 
-def write_nwb(path: Path, *, number: int = 1, units: int = 2, trials: int = 3, sex: str = "F", large: bool = False) -> Path:
+def write_nwb(
+    path: Path, *, number: int = 1, units: int = 2, trials: int = 3, sex: str = "F", large: bool = False
+) -> Path:
     """Write a small NWB file as a lab would, with pynwb."""
     import pynwb
 
@@ -53,7 +55,9 @@ def write_nwb(path: Path, *, number: int = 1, units: int = 2, trials: int = 3, s
     for n in range(trials):
         file.add_trial(start_time=float(n), stop_time=n + 0.5)
     if large:
-        file.add_acquisition(pynwb.TimeSeries(name="noise", data=rng.normal(size=500_000), unit="V", rate=1000.0))
+        file.add_acquisition(
+            pynwb.TimeSeries(name="noise", data=rng.normal(size=500_000), unit="V", rate=1000.0)
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with pynwb.NWBHDF5IO(path, "w") as io:
         io.write(file)
@@ -121,7 +125,12 @@ def test_rows_that_are_there_stay_and_what_is_new_is_added(lab: Path) -> None:
     table.to_csv(lab / "sessions.csv", index=False)
     write_nwb(lab / "m4.nwb", number=4)
     found = ProjectCache.from_files(lab).get_session_table()
-    assert found.training.fillna("").to_dict() == {"303": "naive", "m1_day1": "expert", "m2_day2": "expert", "m4": ""}
+    assert found.training.fillna("").to_dict() == {
+        "303": "naive",
+        "m1_day1": "expert",
+        "m2_day2": "expert",
+        "m4": "",
+    }
     assert found.sex.tolist() == ["M", "F", "M", "F"]
     assert "file" not in found.columns
     # some files only: the others stay
@@ -155,7 +164,9 @@ def test_ids_from_the_files_or_from_the_caller(lab: Path, tmp_path: Path) -> Non
 
 def test_two_files_are_not_one_session(lab: Path) -> None:
     shutil.copy(lab / "m1/m1_day1.nwb", lab / "m2/m1_day1.nwb")
-    with pytest.raises(ConfigurationError, match=r"m1/m1_day1.nwb and m2/m1_day1.nwb would both be session m1_day1"):
+    with pytest.raises(
+        ConfigurationError, match=r"m1/m1_day1.nwb and m2/m1_day1.nwb would both be session m1_day1"
+    ):
         ProjectCache.from_files(lab)
     assert not (lab / "manifest.json").exists()
 
@@ -208,7 +219,9 @@ def test_a_folder_that_is_read_only_is_said(lab: Path, tmp_path: Path, unprivile
     command = [*unprivileged, sys.executable, "-c", code, "gather", str(lab)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, "Give cache_dir=" in done.stderr) == (1, True), done.stderr
-    done = subprocess.run([*command, "--cache-dir", str(tmp_path / "x")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--cache-dir", str(tmp_path / "x")], capture_output=True, text=True, check=False
+    )
     assert "3 sessions" in done.stdout, done.stderr
 
 
@@ -244,7 +257,9 @@ def check_elsewhere(theirs: ProjectCache, own: ProjectCache, lock: Path) -> None
     """What a reader does: the table, a session, a session where it is, and a lock."""
     pd.testing.assert_frame_equal(theirs.get_session_table(), own.get_session_table())
     assert type(theirs.get_session_data(303)) is Session
-    pd.testing.assert_frame_equal(theirs.get_session_data("m2_day2").trials, own.get_session_data("m2_day2").trials)
+    pd.testing.assert_frame_equal(
+        theirs.get_session_data("m2_day2").trials, own.get_session_data("m2_day2").trials
+    )
     streamed = theirs.get_session_data("m1_day1", stream=True)
     mine = own.get_session_data("m1_day1")
     np.testing.assert_array_equal(streamed.spike_times[1], mine.spike_times[1])
@@ -328,7 +343,12 @@ def test_without_a_table_the_manifest_lists_sessions(lab: Path, tmp_path: Path) 
 
 
 def test_a_folder_with_a_layout_only_lists_what_is_there(lab: Path) -> None:
-    about = {"format": "project_cache/1", "project": "p", "version": "1", "layout": {"session_nwb": "m{0}/m1_day1.nwb"}}
+    about = {
+        "format": "project_cache/1",
+        "project": "p",
+        "version": "1",
+        "layout": {"session_nwb": "m{0}/m1_day1.nwb"},
+    }
     (lab / "manifest.json").write_text(json.dumps({**about, "session_class": "Session"}))
     cache = ProjectCache.open(lab)
     assert cache.get_session_table().index.tolist() == [1]
@@ -350,7 +370,13 @@ def test_ecephys_sessions_of_a_project_without_channels(tmp_path: Path) -> None:
 
 # From raw recordings ---------------------------------------------------------------------------
 
-BEHAVIOR = {"ephys": False, "video": False, "sorted": False, "annotated": False, "stimuli": ("DynamicRouting1",)}
+BEHAVIOR = {
+    "ephys": False,
+    "video": False,
+    "sorted": False,
+    "annotated": False,
+    "stimuli": ("DynamicRouting1",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -377,7 +403,17 @@ def test_a_project_of_raw_recordings_is_published_built(raw: Path, tmp_path: Pat
         assert type(theirs) is ProjectCache
         table, before = theirs.get_session_table(), own.get_session_table()
         assert table.index.tolist() == [second, first]
-        flags = ["subject_id", "date", "session_type", "is_task", "is_ephys", "is_sync", "is_hab", "trial_count", "rig"]
+        flags = [
+            "subject_id",
+            "date",
+            "session_type",
+            "is_task",
+            "is_ephys",
+            "is_sync",
+            "is_hab",
+            "trial_count",
+            "rig",
+        ]
         assert table[flags].to_numpy().tolist() == before[flags].to_numpy().tolist()
         assert not {"build_state", "build_detail"} & set(table.columns)
         session = theirs.get_session_data(first)
@@ -437,5 +473,7 @@ def test_the_command_line(lab: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         assert "has no session m9" in capsys.readouterr().err
         assert main(["table", *where, "units"]) == 1
         assert "no table of units" in capsys.readouterr().err
-    assert main(["gather", str(lab / "m1" / "m1_day1.nwb"), "--json", "--cache-dir", str(tmp_path / "x")]) == 0
+    assert (
+        main(["gather", str(lab / "m1" / "m1_day1.nwb"), "--json", "--cache-dir", str(tmp_path / "x")]) == 0
+    )
     assert json.loads(capsys.readouterr().out)["sessions"] == ["m1_day1"]

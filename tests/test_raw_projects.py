@@ -17,7 +17,14 @@ from project_cache import DynamicRoutingSession, ProjectCache, get_sessions
 from project_cache.errors import BuildError, UnknownObjectError
 from project_cache.testing.rig import simulate
 
-BEHAVIOR = {"sync": False, "ephys": False, "video": False, "sorted": False, "annotated": False, "stimuli": ("DynamicRouting1",)}
+BEHAVIOR = {
+    "sync": False,
+    "ephys": False,
+    "video": False,
+    "sorted": False,
+    "annotated": False,
+    "stimuli": ("DynamicRouting1",),
+}
 FIRST, SECOND, THIRD = "700001_2024-05-01", "700002_2024-05-02", "700003_2024-05-03"
 
 
@@ -159,7 +166,9 @@ def test_sessions_with_issues_are_left_out_with_a_warning(raw: Path, tmp_path: P
     assert table.loc["700009_2024-05-09", "build_state"] == "impossible"
 
 
-def test_a_manifest_can_say_where_recordings_are(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_can_say_where_recordings_are(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PROJECT_CACHE_RAW", str(raw))
     assert len(ProjectCache.open("dynamic-routing").session_ids()) == 3
     monkeypatch.delenv("PROJECT_CACHE_RAW")

@@ -17,7 +17,18 @@ FLOORS = [
     {"analysis", "nwb", "raw", "display"},
     {"build"},
     {"sessions"},
-    {"cache", "projects", "publish", "publishing", "file_projects", "raw_projects", "housekeeping", "cloud_folder", "cloud_cache", "visual_behavior"},
+    {
+        "cache",
+        "projects",
+        "publish",
+        "publishing",
+        "file_projects",
+        "raw_projects",
+        "housekeeping",
+        "cloud_folder",
+        "cloud_cache",
+        "visual_behavior",
+    },
     {"cli", "cli_keeping", "cli_project", "cli_raw", "cluster", "testing", "visualization"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -34,7 +34,14 @@ _SAID = {
     "copy": "The raw AP and LFP are in this file.",
 }
 #: what is no NWB object and no fact of the session either
-_NOT_ATTRIBUTES = {"metadata", "eye_ellipses", "trials_table", "performance_table", "lick_table", "reward_table"}
+_NOT_ATTRIBUTES = {
+    "metadata",
+    "eye_ellipses",
+    "trials_table",
+    "performance_table",
+    "lick_table",
+    "reward_table",
+}
 _MODULES = {
     "behavior": "Licking, running and what the cameras saw: processed.",
     "ecephys": "Extracellular potentials: processed.",
@@ -199,7 +206,13 @@ def _put(file: pynwb.NWBFile, place: str, made: Any) -> None:
 
 
 def write(
-    graph: Graph, path: Path, recipe: Recipe, *, raw: Raw = "omit", folder: str = "", leave_out: Iterable[str] = ()
+    graph: Graph,
+    path: Path,
+    recipe: Recipe,
+    *,
+    raw: Raw = "omit",
+    folder: str = "",
+    leave_out: Iterable[str] = (),
 ) -> None:
     """Write an NWB file of all components that the recording has.
 

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["COMPONENT_FRAMES", "component_frame", "identified", "named_frame"]
 
 #: columns of units that stay out of the project-wide table: they are large, and have components of their own
-LARGE_UNIT_COLUMNS = ("spike_times", "spike_amplitudes", "waveform_mean", "waveform_sd", "electrodes", "obs_intervals")
+LARGE_UNIT_COLUMNS = (
+    "spike_times",
+    "spike_amplitudes",
+    "waveform_mean",
+    "waveform_sd",
+    "electrodes",
+    "obs_intervals",
+)
 
 
 def _table(made: Any) -> pd.DataFrame:
@@ -42,7 +49,9 @@ def _spike_column(name: str) -> Callable[[Any], pd.DataFrame]:
         if name not in made.colnames:
             raise ComponentUnavailable(f"The units have no {name}.")
         ids = made["unit_id"][:] if "unit_id" in made.colnames else made.id[:]
-        return pd.DataFrame({"unit_id": list(ids), name: [np.asarray(made[name][n]) for n in range(len(made))]})
+        return pd.DataFrame(
+            {"unit_id": list(ids), name: [np.asarray(made[name][n]) for n in range(len(made))]}
+        )
 
     return frame
 
@@ -62,11 +71,16 @@ def _events(made: Any) -> pd.DataFrame:
 
 def _subject(made: Any) -> pd.DataFrame:
     names = ("age", "sex", "genotype", "strain", "species", "date_of_birth")
-    return pd.DataFrame([{name: None if getattr(made, name) is None else str(getattr(made, name)) for name in names}])
+    return pd.DataFrame(
+        [{name: None if getattr(made, name) is None else str(getattr(made, name)) for name in names}]
+    )
 
 
 def _groups(made: Mapping[str, Any]) -> pd.DataFrame:
-    rows = [{"name": g.name, "description": g.description, "location": getattr(g, "location", None)} for g in made.values()]
+    rows = [
+        {"name": g.name, "description": g.description, "location": getattr(g, "location", None)}
+        for g in made.values()
+    ]
     return pd.DataFrame(rows)
 
 

@@ -69,7 +69,9 @@ class Graph:
             return self._input(name)
         function = self.function(name)
         if name in self._under_way:
-            raise RuntimeError(f"Components need one another in a ring: {' → '.join([*self._under_way, name])}")
+            raise RuntimeError(
+                f"Components need one another in a ring: {' → '.join([*self._under_way, name])}"
+            )
         self._under_way.append(name)
         try:
             self._done[name] = function(**self._needed(function))

@@ -80,7 +80,9 @@ class BuildPlan:
             chosen["invalid_times"] = tuple(dict(each) for each in chosen["invalid_times"] or ())
         if "excluded_stim_file_names" in chosen:
             chosen["excluded_stim_file_names"] = tuple(chosen["excluded_stim_file_names"])
-        self.given = {name: value for name, value in said.items() if name in FUNCTIONS and name not in _OPTIONS}
+        self.given = {
+            name: value for name, value in said.items() if name in FUNCTIONS and name not in _OPTIONS
+        }
         self.options = Options(**chosen, given=self.given)
         self.info = info
         self.path = path
@@ -159,7 +161,8 @@ class BuildPlan:
         parameters |= {"raw": self.raw_mode}
         if self.info is not None:
             parameters["info"] = {
-                name: getattr(self.info, name, None) for name in ("project", "experiment_day", "notes", "issues")
+                name: getattr(self.info, name, None)
+                for name in ("project", "experiment_day", "notes", "issues")
             }
         return Recipe.of(self.session_id, files if files is not None else self.inputs(), parameters, known)
 

@@ -216,7 +216,9 @@ def read_known(path: Path) -> dict[str, tuple[int, int, str]]:
 
 def write_known(path: Path, files: Mapping[str, AnyPath], recipe: Recipe) -> None:
     """Note the digests of a recipe's inputs, so that unchanged files need not be read again."""
-    noted = {name: (*_status(file), recipe.inputs[name]) for name, file in files.items() if name in recipe.inputs}
+    noted = {
+        name: (*_status(file), recipe.inputs[name]) for name, file in files.items() if name in recipe.inputs
+    }
     # where nothing can be written the files are read again the next time
     with contextlib.suppress(StoreError), atomic_write(path, durable=False) as temporary:
         temporary.write_text(json.dumps(noted), "utf-8")

@@ -67,7 +67,10 @@ def _units(plan: BuildPlan) -> int:
     found = plan.raw.sorted
     skipped = plan.options.probe_letters_to_skip
     return sum(
-        len(group.unit_ids) for letter in found.probes if letter not in skipped for group in found.groups(letter)
+        len(group.unit_ids)
+        for letter in found.probes
+        if letter not in skipped
+        for group in found.groups(letter)
     )
 
 

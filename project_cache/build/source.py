@@ -104,7 +104,9 @@ class BuildSource:
         origin = f"build:{plan.raw.root}"
         part.written(origin=origin, validator=f"recipe:{recipe.digest}")
         progress(part.position, part.position)
-        return Filled(origin=origin, size=part.position, validator=f"recipe:{recipe.digest}", recipe=recipe.json())
+        return Filled(
+            origin=origin, size=part.position, validator=f"recipe:{recipe.digest}", recipe=recipe.json()
+        )
 
 
 def built_project(folder: Path, name: str = "dynamic-routing") -> Manifest:

@@ -81,7 +81,9 @@ class TemplateLayout:
         if template is None:
             of_its_kind = sum(1 for each in self.fixed if each.kind == key.kind)
             if of_its_kind:
-                raise UnknownObjectError(f"This project has no {key}; it names {of_its_kind} objects of that kind.")
+                raise UnknownObjectError(
+                    f"This project has no {key}; it names {of_its_kind} objects of that kind."
+                )
             raise UnknownObjectError(
                 f"This project has no objects of the kind {key.kind!r}; it has {', '.join(sorted(self.kinds()))}."
             )
@@ -94,7 +96,9 @@ class TemplateLayout:
             return self.base / relative
         if relative.casefold() == "manifest.json":
             # who opens the folder later would take it for the user's own
-            raise ManifestError(f"{key} would lie in the place of the manifest; it came from a server, and is not used.")
+            raise ManifestError(
+                f"{key} would lie in the place of the manifest; it came from a server, and is not used."
+            )
         return inside(self.base / relative, self.base)
 
     def scan(self, kind: str) -> Iterator[tuple[Key, Path]]:

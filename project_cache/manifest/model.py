@@ -288,7 +288,11 @@ class Manifest:
             data["raw"] = {name: value for name, value in raw.items() if value}
         if self.sources:
             data["sources"] = [
-                {k: v for k, v in dataclasses.asdict(source).items() if v or (k == "anonymous" and v is not None)}
+                {
+                    k: v
+                    for k, v in dataclasses.asdict(source).items()
+                    if v or (k == "anonymous" and v is not None)
+                }
                 for source in self.sources
             ]
         if self.releases:
@@ -347,11 +351,15 @@ def _own(data: object, origin: str, folder: Path, *, path: Path | None, trusted:
     if not trusted:
         sources = tuple(_from_server(source, origin) for source in sources)
         if any("://" not in each for name in ("roots", "registry") for each in _raw(data, name, None, None)):
-            raise ManifestError(f"The manifest {origin} came from a server and names a folder of this machine.")
+            raise ManifestError(
+                f"The manifest {origin} came from a server and names a folder of this machine."
+            )
     listed = data.get("objects", ())
     if isinstance(listed, dict):
         if not listed["parquet"].endswith(".parquet"):
-            raise ManifestError(f"The manifest {origin} has a list of objects that is not parquet: {listed['parquet']}.")
+            raise ManifestError(
+                f"The manifest {origin} has a list of objects that is not parquet: {listed['parquet']}."
+            )
         file = (folder if path is None else path.parent) / _checked(listed["parquet"], origin)
         objects = Objects.from_parquet(file, listed.get("digest"), origin)
     else:

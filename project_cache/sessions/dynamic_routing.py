@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DynamicRoutingSession"]
 
+
 class Items(Mapping[str, Any]):
     """NWB objects by name; also by the name that npc_sessions has for them."""
 
@@ -380,7 +381,9 @@ class DynamicRoutingSession:
         """Let go of files that are open."""
         self._components.close()
 
-    def to_dataframes(self, names: Iterable[str] = ("trials", "performance", "units")) -> dict[str, pd.DataFrame]:
+    def to_dataframes(
+        self, names: Iterable[str] = ("trials", "performance", "units")
+    ) -> dict[str, pd.DataFrame]:
         """Return components that are tables as frames, by name; those that the recording lacks are left out."""
         found = {name: self._components.get(name) for name in names}
         return {name: table.to_dataframe() for name, table in found.items() if table is not None}
@@ -396,5 +399,3 @@ def is_built(session: Any) -> bool:
 def looks_like_id(session: Any) -> bool:
     """Return whether what was given is an id rather than a path: it has no slash, backslash or dot."""
     return isinstance(session, str) and not any(c in session for c in "/\\.") and not Path(session).exists()
-
-

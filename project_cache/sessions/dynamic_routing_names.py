@@ -123,7 +123,9 @@ DERIVED: Mapping[str, Callable[[DynamicRoutingSession], Any]] = {
     "implant": lambda s: getattr(s.raw.insertions, "shield", None),
     "probe_letters_annotated": lambda s: tuple(sorted(s.raw.annotation)),
     "probe_letters_skipped_by_sorting": _skipped,
-    "probe_letters_with_sorted_data": lambda s: tuple(s.raw.sorted.probes) if s.raw.sorted is not None else (),
+    "probe_letters_with_sorted_data": lambda s: (
+        tuple(s.raw.sorted.probes) if s.raw.sorted is not None else ()
+    ),
     "probe_letters_with_surface_channel_recording": _surface_letters,
     "probes_inserted": _inserted,
     "sorted_channel_indices": _sorted_channels,

@@ -141,7 +141,9 @@ def table_file(path: Path, id_name: str | tuple[str, ...], *, keep: bool) -> Tab
 
 
 @functools.lru_cache(maxsize=64)
-def _table_file(path: Path, id_name: str | tuple[str, ...], size: int, mtime_ns: int, keep: bool) -> TableFile:
+def _table_file(
+    path: Path, id_name: str | tuple[str, ...], size: int, mtime_ns: int, keep: bool
+) -> TableFile:
     if path.suffix == ".parquet":
         return _parquet(path, id_name, path)
     state = {"format": FORMAT, "size": size, "mtime_ns": mtime_ns}

@@ -29,7 +29,9 @@ WAYS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def counts(sessions: TableFile, others: Mapping[str, TableFile], kept_units: Array | None) -> dict[str, Array]:
+def counts(
+    sessions: TableFile, others: Mapping[str, TableFile], kept_units: Array | None
+) -> dict[str, Array]:
     """Return how many probes, channels and units each session has, of the tables that say whose their rows are.
 
     Parameters
@@ -73,7 +75,9 @@ def of_session(table: pd.DataFrame, session_id: Any) -> pd.DataFrame:
     return table if name is None else table[table[name].to_numpy() == session_id]
 
 
-def listed_sessions(entries: Iterable[ObjectEntry], files: Mapping[Key, Path], session_class: str) -> pd.DataFrame:
+def listed_sessions(
+    entries: Iterable[ObjectEntry], files: Mapping[Key, Path], session_class: str
+) -> pd.DataFrame:
     """Return the sessions of a project without a table of them, by id: ``session_class`` and ``size`` (bytes).
 
     Parameters

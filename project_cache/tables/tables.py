@@ -341,7 +341,9 @@ class Tables:
         """Return a table that is asked for, and after it the others that the project has."""
         if not self.has(first):
             there = ", ".join(kind for kind in KINDS if self.has(kind))
-            raise UnknownObjectError(f"This project has no table of {first}; it has {there or 'no tables at all'}.")
+            raise UnknownObjectError(
+                f"This project has no table of {first}; it has {there or 'no tables at all'}."
+            )
         kinds = [first] if only else [first, *(kind for kind in KINDS if kind != first and self.has(kind))]
         return [self._file(Key(kind)) for kind in kinds]
 

@@ -75,4 +75,6 @@ def test_compressed_recordings_are_told_by_what_describes_them(tmp_path: Path) -
     traces.mkdir(parents=True)
     (traces / ".zarray").write_text("{}")
     (traces / "0.0").write_bytes(b"chunk")
-    assert list(inputs_of({"raw": tmp_path})) == ["raw/ecephys_compressed/experiment1.zarr/traces_seg0/.zarray"]
+    assert list(inputs_of({"raw": tmp_path})) == [
+        "raw/ecephys_compressed/experiment1.zarr/traces_seg0/.zarray"
+    ]

@@ -28,7 +28,10 @@ MAPS = pd.DataFrame(
 
 def test_performance_has_a_line_for_each_target() -> None:
     (axes,) = plot_performance(PERFORMANCE, title="a session").axes
-    assert [line.get_label() for line in axes.lines] == ["target among the gratings", "target among the sounds"]
+    assert [line.get_label() for line in axes.lines] == [
+        "target among the gratings",
+        "target among the sounds",
+    ]
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), [1.0, 0.2, 0.8])
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0\nsounds", "1\ngratings", "2\nsounds"]
     assert axes.get_title() == "a session"

@@ -88,7 +88,12 @@ def test_a_changed_object_list_is_noticed(tmp_path: Path) -> None:
         {"objects": [{"key": "session_nwb/7", "path": "aux/x.nwb"}]},
         {"objects": [{"key": "session_nwb/7", "digest": "md5:00"}]},
         {"objects": [{"key": "session_nwb/7", "size": -1}]},
-        {"objects": [{"key": "session_nwb/7", "path": "a/x.nwb"}, {"key": "session_nwb/8", "path": "A/X.nwb"}]},
+        {
+            "objects": [
+                {"key": "session_nwb/7", "path": "a/x.nwb"},
+                {"key": "session_nwb/8", "path": "A/X.nwb"},
+            ]
+        },
         {"objects": [{"key": "units", "path": "\u00e9.csv"}, {"key": "probes", "path": "e\u0301.csv"}]},
         {"versions": [{"version": "1", "manifest": "../manifest-1.json", "published": ""}]},
         {"objects": [{"key": "session_nwb/7", "eval": "x"}]},
@@ -141,7 +146,12 @@ def test_a_layout_that_allensdk_could_not_follow_is_not_written_for_it(tmp_path:
 
 
 def test_what_ships_is_valid_and_found() -> None:
-    assert shipped() == ["demo", "dynamic-routing", "visual-behavior-neuropixels", "visual-coding-neuropixels"]
+    assert shipped() == [
+        "demo",
+        "dynamic-routing",
+        "visual-behavior-neuropixels",
+        "visual-coding-neuropixels",
+    ]
     for name in shipped():
         assert Manifest.read(shipped_manifest(name)).project == name
     real = Manifest.read(shipped_manifest("visual-coding-neuropixels"))

@@ -36,7 +36,14 @@ def behavior_only(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSession:
     """A recording of the task alone, without sync."""
     folder = tmp_path_factory.mktemp("behavior")
     return simulate(
-        folder, seed=4, sync=False, ephys=False, video=False, sorted=False, annotated=False, stimuli=("DynamicRouting1",)
+        folder,
+        seed=4,
+        sync=False,
+        ephys=False,
+        video=False,
+        sorted=False,
+        annotated=False,
+        stimuli=("DynamicRouting1",),
     )
 
 
@@ -48,7 +55,9 @@ def built(recorded: SimulatedSession, tmp_path_factory: pytest.TempPathFactory) 
 
 def test_flags_and_paths_are_there_at_once(recorded: SimulatedSession) -> None:
     session = DynamicRoutingSession(recorded.path)
-    assert (session.is_ephys, session.is_sync, session.is_video, session.is_sorted, session.is_task) == (True,) * 5
+    assert (session.is_ephys, session.is_sync, session.is_video, session.is_sorted, session.is_task) == (
+        True,
+    ) * 5
     assert session.id == "712345_2024-05-02"
     assert str(session.id) == session.session_id == "712345_2024-05-02"
     assert "DynamicRouting1_712345_20240502" in {"_".join(p.stem.split("_")[:3]) for p in session.stim_paths}
@@ -104,20 +113,30 @@ def test_components_are_pynwb_objects(recorded: SimulatedSession) -> None:
 
 def test_places_hold_the_objects_by_either_name(recorded: SimulatedSession) -> None:
     session = DynamicRoutingSession(recorded.path)
-    assert {"AP", "LFP_raw", "rewards", "lick_sensor_rising_edges", "frame_times_eye_camera"} <= set(session.acquisition)
+    assert {"AP", "LFP_raw", "rewards", "lick_sensor_rising_edges", "frame_times_eye_camera"} <= set(
+        session.acquisition
+    )
     assert session.acquisition["frametimes_eye_camera"] is session.acquisition["frame_times_eye_camera"]
     assert session.intervals["DynamicRouting1"] is session.trials
     assert {"licks", "running_speed"} <= set(session.processing["behavior"])
     assert "LFP" in session.processing["ecephys"]
     assert "performance" in session.analysis
-    assert "by block" in session.intervals_descriptions["performance"] or session.intervals_descriptions["performance"]
+    assert (
+        "by block" in session.intervals_descriptions["performance"]
+        or session.intervals_descriptions["performance"]
+    )
     with pytest.raises(ComponentUnavailable, match="There is: "):
         session.acquisition["nothing"]
 
 
 def test_a_recording_of_behavior_alone_says_what_it_cannot_have(behavior_only: SimulatedSession) -> None:
     session = DynamicRoutingSession(behavior_only.path)
-    assert (session.is_task, session.is_sync, session.is_ephys, session.is_video) == (True, False, False, False)
+    assert (session.is_task, session.is_sync, session.is_ephys, session.is_video) == (
+        True,
+        False,
+        False,
+        False,
+    )
     assert len(session.trials[:])
     assert len(session.performance[:])
     assert np.isfinite(session.running_speed.data[:]).all()
@@ -138,7 +157,11 @@ def test_what_the_caller_says_wins(behavior_only: SimulatedSession) -> None:
 
 def test_invalid_times_remove_trials(behavior_only: SimulatedSession) -> None:
     every = DynamicRoutingSession(behavior_only.path).trials[:]
-    gap = {"start_time": float(every.start_time[3]) + 0.1, "stop_time": float(every.start_time[3]) + 0.2, "reason": "noise"}
+    gap = {
+        "start_time": float(every.start_time[3]) + 0.1,
+        "stop_time": float(every.start_time[3]) + 0.2,
+        "reason": "noise",
+    }
     session = DynamicRoutingSession(behavior_only.path, invalid_times=[gap])
     assert len(session.trials[:]) == len(every) - 1
     assert list(session.invalid_times[:].reason) == ["noise"]
@@ -151,7 +174,15 @@ def test_the_built_session_says_the_same_as_the_raw_one(recorded: SimulatedSessi
     assert session.is_built
     assert session.components == [name for name in raw.components if name not in ("raw_ap", "raw_lfp")]
     assert session.id == raw.id
-    for name in ("keywords", "session_type", "rig", "is_ephys", "is_good_behavior", "issues", "session_start_time"):
+    for name in (
+        "keywords",
+        "session_type",
+        "rig",
+        "is_ephys",
+        "is_good_behavior",
+        "issues",
+        "session_start_time",
+    ):
         assert getattr(session, name) == getattr(raw, name), name
     for name in ("trials", "performance", "epochs", "vis_rf_mapping_trials", "optotagging_trials"):
         pd.testing.assert_frame_equal(
@@ -196,7 +227,9 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, np.ndarray | list) else value
 
 
-def test_the_same_recording_gives_the_same_bytes(recorded: SimulatedSession, built: Path, tmp_path: Path) -> None:
+def test_the_same_recording_gives_the_same_bytes(
+    recorded: SimulatedSession, built: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "elsewhere" / recorded.path.name
     shutil.copytree(recorded.path, copy)
     again = DynamicRoutingSession(copy).write_nwb(tmp_path / "again.nwb")
@@ -219,7 +252,9 @@ def test_raw_data_can_be_copied_into_the_file(recorded: SimulatedSession, tmp_pa
     copied.close()
 
 
-def test_a_session_is_built_once_and_a_failure_is_remembered(behavior_only: SimulatedSession, tmp_path: Path) -> None:
+def test_a_session_is_built_once_and_a_failure_is_remembered(
+    behavior_only: SimulatedSession, tmp_path: Path
+) -> None:
     folder = tmp_path / behavior_only.path.name
     shutil.copytree(behavior_only.path, folder)
     session = DynamicRoutingSession(folder, cache_dir=tmp_path / "cache")

@@ -68,7 +68,9 @@ def test_units_that_say_whose_they_are_are_counted(tmp_path: Path, link: str) ->
 
 
 def test_bounds_hold_for_the_metrics_that_there_are(tmp_path: Path) -> None:
-    known = tables(tmp_path, sessions=SESSIONS, units="id,session_id,presence_ratio\n1,m1_day1,0.99\n2,m1_day1,0.5\n")
+    known = tables(
+        tmp_path, sessions=SESSIONS, units="id,session_id,presence_ratio\n1,m1_day1,0.99\n2,m1_day1,0.5\n"
+    )
     assert known.units().index.tolist() == [1]
     assert known.units(presence_ratio_minimum=0.4).index.tolist() == [1, 2]
     assert known.units(presence_ratio_minimum=None, amplitude_cutoff_maximum=None).index.tolist() == [1, 2]
