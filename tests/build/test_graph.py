@@ -42,7 +42,7 @@ def test_what_is_unavailable_says_why_and_can_be_done_without() -> None:
         graph["rate"]
     assert graph.get("rate", 7) == 7
     assert graph["summary"] == "None None"
-    assert graph.known() == ({"summary": "str"}, {n: "no licks were recorded" for n in ("licks", "rate")})
+    assert graph.known() == ({"summary": "str"}, dict.fromkeys(("licks", "rate"), "no licks were recorded"))
 
 
 def test_what_the_caller_says_wins() -> None:

@@ -178,10 +178,9 @@ def test_pynwb_is_not_led_out_of_the_folder(tmp_path: Path) -> None:
         assert session.nwb.identifier == "1"
     with h5py.File(path, "r+") as file:
         file["acquisition/beside"] = h5py.ExternalLink("more.h5", "values")
-    with contextlib.closing(Session(path)) as session:
-        # pynwb may have its own thoughts on what is linked there; it is not kept from looking
-        with contextlib.suppress(NWBError):
-            session.nwb  # noqa: B018
+    # pynwb may have its own thoughts on what is linked there; it is not kept from looking
+    with contextlib.closing(Session(path)) as session, contextlib.suppress(NWBError):
+        session.nwb  # noqa: B018
     with h5py.File(path, "r+") as file:
         file["acquisition/away"] = h5py.ExternalLink("../elsewhere/more.h5", "values")
     with pytest.raises(NWBError, match="acquisition/away is a link into another file"):
