@@ -15,7 +15,8 @@ from project_cache.transfer.transport import Answer, Dropped
 
 __all__ = ["S3Transport", "s3_url"]
 
-_BLOCK = 512 << 10
+#: as large as the web transport's, for its reason
+_BLOCK = 128 << 10
 #: what a server says to those whom it does not know, or no longer
 _NOT_WELCOME = {400, 401, 403}
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Dropped", "Transport", "WebTransport"]
 
-_BLOCK = 512 << 10
+#: small enough for the allocator to use the same memory again: fresh pages cost more than reading into them
+_BLOCK = 128 << 10
 _REDIRECTS = {301, 302, 303, 307, 308}
 #: what goes to another host than the one that was meant; credentials and cookies are not among it
 _HARMLESS = {"accept", "accept-encoding", "connection", "if-range", "range", "user-agent"}
