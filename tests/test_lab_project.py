@@ -285,8 +285,10 @@ def test_a_published_folder_is_opened_from_a_web_server(lab: Path, tmp_path: Pat
 
 
 def test_nginx_needs_to_know_nothing_of_it(lab: Path, tmp_path: Path) -> None:
-    if shutil.which("nginx") is None:
-        pytest.skip("there is no nginx here")
+    try:
+        NginxServer(tmp_path / "nginx", tmp_path / "www")
+    except DependencyError as error:
+        pytest.skip(str(error))
     own = ProjectCache.from_files(lab)
     own.publish(tmp_path / "www" / "wheel")
     with NginxServer(tmp_path / "nginx", tmp_path / "www") as server:
