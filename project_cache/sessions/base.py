@@ -333,7 +333,11 @@ def _open_pynwb(reader: NWBReader) -> tuple[Any, pynwb.NWBFile]:
         if reader.local:
             require_whole(file, reader.path.parent)
         with _quiet():
-            return file, pynwb.NWBHDF5IO(file=file, mode="r", load_namespaces=True).read()
+            io = pynwb.NWBHDF5IO(file=file, mode="r", load_namespaces=True)
+            # the file is closed by who opened it, which is this package: of an io that is thrown away before that,
+            # hdmf would warn, at any moment and to whoever is at work then
+            io.__dict__["is_open"] = _never
+            return file, io.read()
     except BaseException as error:
         file.close()
         if isinstance(error, OSError | NWBError) or not isinstance(error, Exception):
@@ -341,6 +345,10 @@ def _open_pynwb(reader: NWBReader) -> tuple[Any, pynwb.NWBFile]:
         raise NWBError(
             f"pynwb cannot make sense of {reader.path} ({error}). What this package reads by itself still works."
         ) from error
+
+
+def _never() -> bool:
+    return False
 
 
 def _check_ndx_events() -> None:
