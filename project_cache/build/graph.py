@@ -50,7 +50,6 @@ class Graph:
         self._inputs = dict(inputs)
         self._late = set(late)
         self._done: dict[str, Any] = {}
-        self._said: dict[str, Any] = {}
         self._unavailable: dict[str, str] = {}
         self._under_way: list[str] = []
 
@@ -124,13 +123,6 @@ class Graph:
         """Return a component made anew: an object that is not in any file yet."""
         return self.function(name)(**self._needed(self.function(name)))
 
-    def beside(self) -> Graph:
-        """Return a graph of the same functions and inputs, with what was said, and nothing computed yet."""
-        other = Graph(self._functions, self._inputs, tuple(self._late))
-        other._done = dict(self._said)
-        other._said = dict(self._said)
-        return other
-
     def needs(self, name: str) -> list[str]:
         """Return the names of all that a component is made from, in alphabetical order."""
         found: set[str] = set()
@@ -149,4 +141,4 @@ class Graph:
 
     def set(self, name: str, value: Any) -> None:
         """Give a component its value: what a caller says wins over what would be computed."""
-        self._said[name] = self._done[name] = value
+        self._done[name] = value

@@ -195,9 +195,22 @@ class Store:
             else:
                 found[key] = path
         failed: list[tuple[Key, ProjectCacheError]] = []
+        stop = threading.Event()
+
+        @contextlib.contextmanager
+        def stoppable(key: Key) -> Iterator[Progress]:
+            with (progress or self.progress)(key) as told:
+
+                def one(done: int, total: int | None) -> None:
+                    if stop.is_set():
+                        raise KeyboardInterrupt  # what has arrived is kept, as when it is pressed here
+                    told(done, total)
+
+                yield one
+
         if absent:
             with ThreadPoolExecutor(max(1, min(workers, len(absent)))) as pool:
-                tasks = {key: pool.submit(self.get, key, progress=progress) for key in absent}
+                tasks = {key: pool.submit(self.get, key, progress=stoppable) for key in absent}
                 try:
                     for key, task in tasks.items():
                         try:
@@ -205,6 +218,8 @@ class Store:
                         except ProjectCacheError as error:
                             failed.append((key, error))
                 except BaseException:
+                    # nobody waits for gigabytes that are no longer wanted
+                    stop.set()
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
         if failed:

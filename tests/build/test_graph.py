@@ -49,9 +49,6 @@ def test_what_the_caller_says_wins() -> None:
     graph = Graph(FEW, {"raw": {}})
     graph.set("licks", [1.0] * 5)
     assert graph["rate"] == 0.5
-    beside = graph.beside()
-    assert beside.known()[0] == {"licks": "list"}
-    assert beside["rate"] == 0.5
 
 
 def test_late_inputs_are_made_when_they_are_needed() -> None:

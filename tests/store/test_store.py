@@ -762,3 +762,33 @@ def test_a_disk_that_has_no_room_for_a_lock_is_told_of(
     monkeypatch.setattr(filelock.FileLock, "acquire", full)
     with pytest.raises(DiskFullError, match="No room left"):
         store_in(folder, origin).get(KEY)
+
+
+def test_an_interrupt_stops_all_transfers_at_once(tmp_path: Path) -> None:
+    stopped: list[Key] = []
+
+    class Endless:
+        name, remote = "endless", False
+
+        def has(self, key: Key) -> bool:
+            return True
+
+        def fill(self, key: Key, part: Part, progress: Any = None) -> Filled:
+            if key.args[0] == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+            try:
+                for n in range(6000):
+                    progress(n, 6000)
+                    time.sleep(0.01)
+            except KeyboardInterrupt:
+                stopped.append(key)
+                raise
+            return Filled("here")
+
+    store = Store(Manifest("p", "1", TemplateLayout(tmp_path, {"table": "table_{0}.csv"})), (), [Endless()])
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        store.get_many([Key("table", (n,)) for n in range(6)], workers=2)
+    assert time.monotonic() - began < 20
+    assert 1 <= len(stopped) <= 2
+    assert not list(tmp_path.glob("table_*"))
