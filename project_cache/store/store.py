@@ -209,19 +209,21 @@ class Store:
                 yield one
 
         if absent:
-            with ThreadPoolExecutor(max(1, min(workers, len(absent)))) as pool:
+            pool = ThreadPoolExecutor(max(1, min(workers, len(absent))))
+            try:  # from the first that is handed over: an interrupt may come before the last is
                 tasks = {key: pool.submit(self.get, key, progress=stoppable) for key in absent}
-                try:
-                    for key, task in tasks.items():
-                        try:
-                            found[key] = task.result()
-                        except ProjectCacheError as error:
-                            failed.append((key, error))
-                except BaseException:
-                    # nobody waits for gigabytes that are no longer wanted
-                    stop.set()
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+                for key, task in tasks.items():
+                    try:
+                        found[key] = task.result()
+                    except ProjectCacheError as error:
+                        failed.append((key, error))
+            except BaseException:
+                # nobody waits for gigabytes that are no longer wanted; first what waits, so that it does not begin
+                pool.shutdown(wait=False, cancel_futures=True)
+                stop.set()
+                raise
+            finally:
+                pool.shutdown()
         if failed:
             first = failed[0][1]
             if len(failed) > 1:
