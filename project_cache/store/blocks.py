@@ -17,11 +17,9 @@ __all__ = ["BlockCache", "ObjectBlocks"]
 
 #: what is kept of all objects together, at most
 BUDGET = 4 << 30
-#: an object that says it is larger is read without keeping blocks of it: their checksums alone would take a gigabyte
-LARGEST = 16 << 40
 #: after so many new bytes it is looked whether the budget still holds
 LOOK_AFTER = 64 << 20
-#: of larger objects nothing is kept: whoever says that there are such is not believed
+#: of an object that says it is larger nothing is kept: nobody has such files, and checksums of its blocks take memory
 LARGEST = 1 << 40
 
 
@@ -58,8 +56,6 @@ class BlockCache:
         block : int
             Bytes of a block.
         """
-        if size > LARGEST:
-            return None
         if size > LARGEST:
             return None
         name = blake3.blake3(f"{identity} {size} {block}".encode()).hexdigest()[:32]

@@ -188,10 +188,19 @@ class Part:
 
     # One after another -------------------------------------------------------------------------
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Add bytes at :attr:`position`."""
+    def write(self, data: bytes | memoryview, *, lasting: bool = False) -> None:
+        """Add bytes at :attr:`position`.
+
+        Parameters
+        ----------
+        data : bytes or memoryview
+            The bytes.
+        lasting : bool
+            Whether they stay as they are until the next call: their digest is then computed beside what the caller
+            does next.
+        """
         self.put(self.position, data)
-        self._digest.update(data)
+        self._digest.update(data, lasting=lasting)
         self.position += len(data)
         self._since_checkpoint += len(data)
         if self._since_checkpoint >= CHECKPOINT_BYTES or time.monotonic() - self._last_sign > CHECKPOINT_S:
@@ -309,6 +318,7 @@ class Part:
 
     def close(self) -> None:
         """Close the file; what it holds stays."""
+        self._digest.close()
         with self._guard:
             file, self._file = self._file, None
         if file is not None:

@@ -56,7 +56,7 @@ class Corrupt(ValueError):
     """Compressed bytes that make no sense, or end too early."""
 
 
-def decoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+def decoded(blocks: Iterator[bytes | memoryview], encoding: str) -> Iterator[bytes | memoryview]:
     """Yield the bytes that a proxy compressed on the way, never more than 1 MiB at once.
 
     Raises

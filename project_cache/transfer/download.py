@@ -49,8 +49,8 @@ class Sink(Protocol):
     def restart(self, *, origin: str, validator: str | None = None, size: int | None = None) -> None:
         """Let go of all bytes and begin anew."""
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Add bytes."""
+    def write(self, data: bytes | memoryview, *, lasting: bool = False) -> None:
+        """Add bytes; where they are ``lasting``, they stay as they are until the next call."""
 
     def checkpoint(self) -> None:
         """Make sure of what is there."""
@@ -176,7 +176,7 @@ class _Memory:
         self.data = bytearray()
         self.position = 0
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | memoryview, *, lasting: bool = False) -> None:
         if self.position + len(data) > MEMORY_LIMIT:
             raise ContentError(
                 f"{self.journal.origin} sent more than {MEMORY_LIMIT >> 20} MiB where a short answer was expected."
@@ -282,7 +282,7 @@ def _divisible(request: _Request, part: Part, headers: Mapping[str, str]) -> boo
 def _received(
     request: _Request,
     part: Sink,
-    blocks: Iterator[bytes],
+    blocks: Iterator[bytes | memoryview],
     until: int | None,
     size: int | None,
     pulse: Pulse | None,
@@ -298,7 +298,7 @@ def _received(
                 f"{request.origin} sent more bytes than the {until} that it promised. Nothing was "
                 f"stored of it; tell those who run the server, or use another source."
             )
-        part.write(block)
+        part.write(block, lasting=True)
         request.progress(part.position, size)
         request.budget.advanced(part.position)
         if request.budget.overdue:
@@ -311,7 +311,7 @@ def _received(
     return None
 
 
-def _head(blocks: Iterator[bytes]) -> bytes:
+def _head(blocks: Iterator[bytes | memoryview]) -> bytes:
     """Return the first bytes: enough to tell what they are."""
     head = b""
     for block in blocks:
@@ -321,7 +321,7 @@ def _head(blocks: Iterator[bytes]) -> bytes:
     return head
 
 
-def _joined(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _joined(head: bytes, blocks: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     if head:
         yield head
     yield from blocks

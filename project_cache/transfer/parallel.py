@@ -36,7 +36,7 @@ class Stream:
     """An answer whose body goes on at the part's position, and the rest of its blocks."""
 
     answer: Answer
-    blocks: Iterator[bytes]
+    blocks: Iterator[bytes | memoryview]
 
 
 class Crew:
@@ -268,7 +268,7 @@ class Crew:
             return None
         return verdict
 
-    def _receive(self, piece: Piece | None, blocks: Iterator[bytes], *, follow: bool) -> None:
+    def _receive(self, piece: Piece | None, blocks: Iterator[bytes | memoryview], *, follow: bool) -> None:
         """Write what comes where it belongs, up to the end of the piece; or of those that follow it."""
         try:
             for block in blocks:

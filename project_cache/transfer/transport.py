@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
+import itertools
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,10 +19,12 @@ from project_cache.transfer.retry import Policy
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["Answer", "Dropped", "Transport", "WebTransport"]
+__all__ = ["Answer", "Dropped", "Transport", "WebTransport", "received"]
 
-#: small enough for the allocator to use the same memory again: fresh pages cost more than reading into them
-_BLOCK = 128 << 10
+#: what is asked of a body at once: little on a slow line, as a drop may take it along, and more on a fast one
+_LEAST, _MOST = 32 << 10, 1 << 20
+#: seconds that a block should take, at least and at most
+_SHORT_S, _LONG_S = 0.005, 0.05
 _REDIRECTS = {301, 302, 303, 307, 308}
 #: what goes to another host than the one that was meant; credentials and cookies are not among it
 _HARMLESS = {"accept", "accept-encoding", "connection", "if-range", "range", "user-agent"}
@@ -44,8 +49,11 @@ class Answer(Protocol):
     def headers(self) -> Mapping[str, str]:
         """The headers, names in lower case."""
 
-    def blocks(self) -> Iterator[bytes]:
-        """Yield the body as it arrives, not decoded; raise Dropped where it ends too early."""
+    def blocks(self) -> Iterator[bytes | memoryview]:
+        """Yield the body as it arrives, not decoded; raise Dropped where it ends too early.
+
+        The memory of a block is used again for the next but one.
+        """
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -185,31 +193,55 @@ class _WebAnswer:
         self.status = response.status_code
         self.headers = {name.lower(): value for name, value in response.headers.items()}
 
-    def blocks(self) -> Iterator[bytes]:
-        import urllib3
-
-        raw: Any = self._response.raw
-        # as much as has arrived, not a full block: what a drop would take along stays small
-        read = getattr(raw, "read1", raw.read)
-        while True:
-            reason = None
-            try:
-                block = read(_BLOCK, decode_content=False)
-            except urllib3.exceptions.ReadTimeoutError:
-                reason = Dropped("no byte came for too long", timeout=True)
-            except (urllib3.exceptions.HTTPError, OSError) as error:
-                reason = Dropped(_words(error) or "the connection broke off")
-            if reason is not None:
-                raise reason
-            if not block:
-                break
-            yield block
-        # urllib3 1.26 lets this pass
-        if getattr(raw, "length_remaining", None):
-            raise Dropped("the connection broke off")
+    def blocks(self) -> Iterator[memoryview]:
+        return received(self._response.raw)
 
     def close(self) -> None:
         self._response.close()
+
+
+def received(raw: Any) -> Iterator[memoryview]:
+    """Yield the body of an answer of urllib3's as it arrives, not decoded, in two buffers by turns.
+
+    Memory that is used again is what makes it fast: new pages for every block would cost more than receiving into
+    them. So it is http.client's answer that is read here, which urllib3 holds; its own ``readinto`` makes a copy.
+
+    Raises
+    ------
+    Dropped
+        The body ends too early.
+    """
+    import urllib3
+
+    answer: Any = getattr(raw, "_fp", None)
+    body: Any = answer if hasattr(answer, "readinto") else raw
+    size = min(_MOST, getattr(answer, "length", None) or _MOST)
+    buffers = itertools.cycle([memoryview(bytearray(size)) for _ in range(2)])
+    amount = min(_LEAST, size)
+    while True:
+        reason = None
+        buffer = next(buffers)[:amount]
+        began = time.monotonic()
+        try:
+            count = body.readinto(buffer)
+        except (TimeoutError, urllib3.exceptions.ReadTimeoutError):
+            reason = Dropped("no byte came for too long", timeout=True)
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            reason = Dropped(_words(error) or "the connection broke off")
+        if reason is None and not count and getattr(body, "length", None):
+            reason = Dropped("the connection broke off")
+        if reason is not None:
+            raise reason
+        seconds = time.monotonic() - began
+        if isinstance(answer, http.client.HTTPResponse) and answer.isclosed():
+            raw.release_conn()  # all is here: the connection is the next request's
+        if not count:
+            return
+        yield buffer[:count]
+        if seconds < _SHORT_S:
+            amount = min(2 * amount, size)
+        elif seconds > _LONG_S:
+            amount = max(amount // 2, min(_LEAST, size))
 
 
 def _translated(error: Exception, url: str) -> Exception:

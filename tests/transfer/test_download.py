@@ -59,7 +59,7 @@ HEALED = {
     "truncated": (faults.truncated(600_000), [200, 206], 1.1),
     "reset": (faults.reset(300_000), [200, 206], 1.4),
     "reset at once": (faults.reset(0), [0, 200], 1.1),
-    "stalled": (faults.stalled(600_000), [200, 206], 1.1),
+    "stalled": (faults.stalled(600_000), [200, 206], 1.5),  # of the block that does not end, nothing is kept
     "silent": (faults.stalled(-1), [0, 200], 1.1),
     "500": (faults.status(500), [500, 200], 1.1),
     "503": (faults.status(503, retry_after=7), [503, 200], 1.1),
@@ -274,14 +274,14 @@ def test_ctrl_c_leaves_what_can_be_gone_on_with(
     server: ObjectServer, part: Part, clock: Clock, versions: list[bytes]
 ) -> None:
     def interrupt(done: int, total: int | None) -> None:
-        if done > 500_000:
+        if done > 200_000:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fetch(server.url("/a.nwb"), part, clock, progress=interrupt)
     journal = Journal.read(part.path.with_suffix(".journal"))
     assert journal is not None
-    assert journal.front == part.position > 500_000
+    assert journal.front == part.position > 200_000
     assert journal.validator == Served(versions[0]).validator
     fetch(server.url("/a.nwb"), part, clock)
     assert bytes_of(part) == versions[0]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import ssl
 import subprocess
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from project_cache.testing.server import ObjectServer
 from project_cache.transfer.address import after_redirect, redacted, same_origin
 from project_cache.transfer.download import download
 from project_cache.transfer.retry import Clock, Policy
-from project_cache.transfer.transport import Dropped, WebTransport
+from project_cache.transfer.transport import Dropped, WebTransport, received
 
 SECRETS = ("authorization", "cookie", "x-api-key", "proxy-authorization")
 
@@ -33,7 +35,7 @@ def get(url: str, *, session: requests.Session | None = None, **headers: str) ->
     with WebTransport(Policy(connect_s=5.0, silence_s=5.0), session) as transport:
         answer = transport.get(url, {name.replace("_", "-"): value for name, value in headers.items()})
         try:
-            return answer.status, b"".join(answer.blocks())
+            return answer.status, b"".join(map(bytes, answer.blocks()))
         finally:
             answer.close()
 
@@ -216,3 +218,78 @@ def test_a_body_that_breaks_off_is_not_taken_for_whole(server: ObjectServer) -> 
     server.behave()
     server.misbehave("/a.nwb", Fault(no_length=True, cut_at=10))
     assert len(get(server.url("/a.nwb"))[1]) == 10  # nobody can tell; the store's verification does
+
+
+class KeptOpen(BaseHTTPRequestHandler):
+    """A server that does not hang up."""
+
+    protocol_version = "HTTP/1.1"
+    body = bytes(range(256)) * 12_000
+    came_from: list[int] = []  # noqa: RUF012 - of the class, as the server makes an object for each connection
+
+    def do_GET(self) -> None:
+        self.came_from.append(self.client_address[1])
+        self.send_response(200)
+        if self.path == "/chunks":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for start in range(0, len(self.body), 100_000):
+                block = self.body[start : start + 100_000]
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
+            self.wfile.write(b"0\r\n\r\n")
+        else:
+            self.send_header("Content-Length", str(len(self.body)))
+            self.end_headers()
+            self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def kept_open() -> Iterator[str]:
+    KeptOpen.came_from.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), KeptOpen) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("path", ["/sized", "/chunks"])
+def test_a_body_comes_in_two_buffers_by_turns_and_its_connection_is_used_again(
+    kept_open: str, path: str
+) -> None:
+    with WebTransport() as transport:
+        for _ in range(3):
+            answer = transport.get(kept_open + path, {})
+            blocks, memories, sizes = [], set(), []
+            for block in answer.blocks():
+                assert isinstance(block, memoryview)
+                blocks.append(bytes(block))
+                memories.add(id(block.obj))
+                sizes.append(len(block))
+            assert b"".join(blocks) == KeptOpen.body
+            assert len(memories) == 2
+            assert max(sizes) > 4 * sizes[0]  # a fast line is asked for more at once
+            answer.close()
+    assert len(set(KeptOpen.came_from)) == 1
+
+
+def test_without_http_clients_answer_the_bytes_are_the_same() -> None:
+    class Raw(io.BytesIO):
+        _fp = None
+
+    assert b"".join(map(bytes, received(Raw(KeptOpen.body)))) == KeptOpen.body
+
+
+def test_a_body_that_ends_early_has_dropped(server: ObjectServer) -> None:
+    server.misbehave("/a.nwb", faults.truncated(300_000))
+    with WebTransport() as transport:
+        answer = transport.get(server.url("/a.nwb"), {})
+        came: list[int] = []
+        with pytest.raises(Dropped):
+            came.extend(len(block) for block in answer.blocks())
+        answer.close()
+    assert sum(came) == 300_000
