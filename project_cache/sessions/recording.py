@@ -35,6 +35,7 @@ from project_cache.sessions.units import (
     choose_units,
     join_units,
     read_channels,
+    read_probe_names,
     read_probes,
     select_channels,
 )
@@ -255,15 +256,20 @@ class EcephysRecording(Session):
         UserWarning
             Once for a session: some of its times are marked as invalid for a probe.
         """
+        found = self._spike_times
         self._warn_of_invalid_spikes(stacklevel=2)
-        return self._spike_times
+        return found
 
     def _warn_of_invalid_spikes(self, *, stacklevel: int) -> None:
         """Say once that some of the spikes are not to be trusted, if so."""
         if self._warned:
             return
         self._warned = True
-        if len(self._invalid_intervals([*self.probes["description"], "all_probes"])):
+        if not len(self.invalid_times):
+            return
+        with self._reader.open() as handle:
+            names = read_probe_names(handle).values()
+        if len(self._invalid_intervals([*names, "all_probes"])):
             warnings.warn(
                 "Parts of this session are marked as invalid for one or more of its probes. Spikes in the "
                 "intervals of session.invalid_times may have to be left out.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ __all__ = [
     "choose_units",
     "join_units",
     "read_channels",
+    "read_probe_names",
     "read_probes",
     "read_units",
     "select_channels",
@@ -95,10 +97,7 @@ def read_probes(handle: h5py.File) -> pd.DataFrame:
     """
     rows: dict[str, list[Any]] = {"id": [], "description": [], "location": []}
     rows |= {"sampling_rate": [], "lfp_sampling_rate": [], "has_lfp_data": []}
-    for name, group in members(need_group(handle, "general/extracellular_ephys")):
-        # everything there is an electrode group, but for the table of electrodes
-        if not isinstance(group, h5py.Group) or "colnames" in group.attrs:
-            continue
+    for name, group in _probe_groups(handle):
         device = find_group(group, "device")
         rows["id"].append(_need(group, "probe_id"))
         rows["description"].append(name)
@@ -112,6 +111,18 @@ def read_probes(handle: h5py.File) -> pd.DataFrame:
         kind: type = {"has_lfp_data": bool, "description": object, "location": object}.get(name, float)
         columns[name] = np.array([np.nan if v is None and kind is float else v for v in values], dtype=kind)
     return frame(columns, ids, "id")
+
+
+def read_probe_names(handle: h5py.File) -> dict[int, str]:
+    """Return what the probes are called (``probeA``), by id: for this less is read than for all of :func:`read_probes`."""
+    return {int(_need(group, "probe_id")): name for name, group in _probe_groups(handle)}
+
+
+def _probe_groups(handle: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
+    for name, group in members(need_group(handle, "general/extracellular_ephys")):
+        # everything there is an electrode group, but for the table of electrodes
+        if isinstance(group, h5py.Group) and "colnames" not in group.attrs:
+            yield name, group
 
 
 def _attribute(group: h5py.Group, name: str) -> Any:
@@ -261,7 +272,7 @@ def choose_units(handle: h5py.File, channels: pd.DataFrame, filters: UnitFilters
         keep &= read_column(table, "isi_violations") <= (filters.isi_violations_maximum or np.inf)
     rows = np.flatnonzero(keep)
     probe = channels["probe_id"].to_numpy()[position[rows]]
-    order = {probe_id: n for n, probe_id in enumerate(read_probes(handle).index.tolist())}
+    order = {probe_id: n for n, probe_id in enumerate(read_probe_names(handle))}
     rank = np.array([order.get(each, -1) for each in probe.tolist()], dtype=np.intp)
     rows, rank = rows[rank >= 0], rank[rank >= 0]
     return rows[np.argsort(rank, kind="stable")]

@@ -26,7 +26,7 @@ GAP = 256 << 10
 PIECE = 8 << 20
 #: how much more than a place is fetched to either side where nothing is known of what will be read, and up to how
 #: much that grows: twice as much after every second place
-AROUND, AROUND_MOST = 512 << 10, 2 << 20
+AROUND, AROUND_MOST = 512 << 10, 1 << 20
 #: up to how much more is fetched of what is read in a row
 AHEAD_MOST = 8 << 20
 #: what begins no further behind the last is read in a row with it
