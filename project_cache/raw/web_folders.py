@@ -74,7 +74,7 @@ class WebServer:
 
         def take(answer: Answer) -> list[Entry]:
             _check(answer, url)
-            body = b"".join(map(bytes, answer.blocks()))
+            body = b"".join(answer.blocks())
             if len(body) > _LONGEST_LISTING:
                 raise ContentError(f"{redacted(url)} is no listing of a folder: it has {len(body):,} bytes.")
             return _listed(body, answer.headers.get("content-type", ""), url)

@@ -66,7 +66,7 @@ class RunningDigest:
         data : bytes or memoryview
             The bytes.
         lasting : bool
-            Whether they stay as they are until the next call of any method: they are then hashed on another thread.
+            Whether they stay as they are for as long as they are held: they are then hashed on another thread.
         """
         self._settle()
         if lasting and len(data) >= _WORTH:

@@ -196,8 +196,8 @@ class Part:
         data : bytes or memoryview
             The bytes.
         lasting : bool
-            Whether they stay as they are until the next call: their digest is then computed beside what the caller
-            does next.
+            Whether they stay as they are for as long as they are held: their digest is then computed beside what the
+            caller does next.
         """
         self.put(self.position, data)
         self._digest.update(data, lasting=lasting)

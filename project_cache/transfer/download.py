@@ -50,7 +50,7 @@ class Sink(Protocol):
         """Let go of all bytes and begin anew."""
 
     def write(self, data: bytes | memoryview, *, lasting: bool = False) -> None:
-        """Add bytes; where they are ``lasting``, they stay as they are until the next call."""
+        """Add bytes; ``lasting`` ones stay as they are for as long as they are held."""
 
     def checkpoint(self) -> None:
         """Make sure of what is there."""

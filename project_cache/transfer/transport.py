@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import itertools
 import socket
 import threading
 import time
@@ -52,7 +50,7 @@ class Answer(Protocol):
     def blocks(self) -> Iterator[bytes | memoryview]:
         """Yield the body as it arrives, not decoded; raise Dropped where it ends too early.
 
-        The memory of a block is used again for the next but one.
+        A block stays as it is for as long as somebody holds it.
         """
 
     def close(self) -> None:
@@ -200,44 +198,71 @@ class _WebAnswer:
         self._response.close()
 
 
-def received(raw: Any) -> Iterator[memoryview]:
-    """Yield the body of an answer of urllib3's as it arrives, not decoded, in two buffers by turns.
+class _Memory:
+    """Memory for blocks, which is used again as soon as nobody holds a view of it any longer.
 
-    Memory that is used again is what makes it fast: new pages for every block would cost more than receiving into
-    them. So it is http.client's answer that is read here, which urllib3 holds; its own ``readinto`` makes a copy.
+    New pages for every block would cost more than receiving into them.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._buffers: list[bytearray] = []
+
+    def free(self) -> bytearray:
+        """Return a buffer that nobody looks at."""
+        for buffer in self._buffers:
+            try:
+                buffer.append(0)  # Python refuses while there is a view
+            except BufferError:
+                continue
+            del buffer[-1]
+            return buffer
+        buffer = bytearray(self._size + 1)
+        del buffer[-1]
+        self._buffers.append(buffer)
+        return buffer
+
+
+def received(raw: Any) -> Iterator[memoryview]:
+    """Yield the body of an answer of urllib3's as it arrives, not decoded.
+
+    It is http.client's answer that is read here, which urllib3 holds: its own ``readinto`` makes a copy.
 
     Raises
     ------
     Dropped
         The body ends too early.
     """
+    from http.client import HTTPException, HTTPResponse
+
     import urllib3
 
     answer: Any = getattr(raw, "_fp", None)
     body: Any = answer if hasattr(answer, "readinto") else raw
     size = min(_MOST, getattr(answer, "length", None) or _MOST)
-    buffers = itertools.cycle([memoryview(bytearray(size)) for _ in range(2)])
+    memory = _Memory(size)
     amount = min(_LEAST, size)
     while True:
         reason = None
-        buffer = next(buffers)[:amount]
+        buffer = memory.free()
         began = time.monotonic()
         try:
-            count = body.readinto(buffer)
+            with memoryview(buffer) as whole, whole[:amount] as view:
+                count = body.readinto(view)
         except (TimeoutError, urllib3.exceptions.ReadTimeoutError):
             reason = Dropped("no byte came for too long", timeout=True)
-        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+        except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
             reason = Dropped(_words(error) or "the connection broke off")
         if reason is None and not count and getattr(body, "length", None):
             reason = Dropped("the connection broke off")
         if reason is not None:
             raise reason
         seconds = time.monotonic() - began
-        if isinstance(answer, http.client.HTTPResponse) and answer.isclosed():
+        if isinstance(answer, HTTPResponse) and answer.isclosed():
             raw.release_conn()  # all is here: the connection is the next request's
         if not count:
             return
-        yield buffer[:count]
+        yield memoryview(buffer)[:count]
         if seconds < _SHORT_S:
             amount = min(2 * amount, size)
         elif seconds > _LONG_S:

@@ -15,20 +15,31 @@ GOOD = {"sha256": hashlib.sha256, "blake3": blake3.blake3}
 
 @pytest.mark.parametrize("algorithm", GOOD)
 @pytest.mark.parametrize("size", [1000, 300_000])
-def test_memory_that_is_used_again_is_hashed_before_it_is(algorithm: str, size: int) -> None:
+@pytest.mark.parametrize("lasting", [True, False])
+def test_it_is_that_of_all_bytes(algorithm: str, size: int, lasting: bool) -> None:
     digest, whole = RunningDigest(algorithm), GOOD[algorithm]()
-    buffers = [bytearray(size), bytearray(size)]
     for n in range(100):
-        buffer = buffers[n % 2]
-        buffer[:] = bytes([n]) * size
-        whole.update(bytes(buffer))
-        digest.update(memoryview(buffer), lasting=True)
+        block = bytes([n]) * size
+        whole.update(block)
+        digest.update(block, lasting=lasting)
     assert str(digest) == f"{algorithm}:{whole.hexdigest()}"
     assert digest.copy().hexdigest() == whole.hexdigest()
     digest.close()
     digest.update(b"more")
     whole.update(b"more")
     assert str(digest) == f"{algorithm}:{whole.hexdigest()}"
+
+
+def test_bytes_that_are_hashed_later_are_held_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    digest, gate = RunningDigest("sha256"), threading.Event()
+    add = digest._add
+    monkeypatch.setattr(digest, "_add", lambda data: (gate.wait(10), add(data)))
+    buffer = bytearray(b"a" * 300_000)
+    digest.update(memoryview(buffer), lasting=True)
+    with pytest.raises(BufferError):
+        buffer.append(0)
+    gate.set()
+    assert str(digest) == f"sha256:{hashlib.sha256(buffer).hexdigest()}"
 
 
 @pytest.mark.parametrize("lasting", [True, False])
