@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from project_cache.manifest.keys import Key
 from project_cache.store.part import Part
-from project_cache.transfer.remote import Address
+
+if TYPE_CHECKING:
+    from project_cache.transfer.remote import Address
 
 __all__ = ["Filled", "Progress", "Source", "Streams", "silent"]
 
