@@ -8,7 +8,6 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -25,9 +24,10 @@ from project_cache.errors import (
     UnreadableObjectError,
 )
 from project_cache.raw.buckets import bucket
-from project_cache.raw.ranged import RangedFile
-from project_cache.raw.stores import RemoteStore
+from project_cache.raw.ranged import Ranges
+from project_cache.raw.stores import RemoteStat, RemoteStore
 from project_cache.raw.web_folders import web_server
+from project_cache.transfer.remote import RemoteFile
 
 __all__ = [
     "AnyPath",
@@ -39,13 +39,6 @@ __all__ = [
     "read_text",
     "translated",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteStat:
-    """What is known of a remote file: ``st_size``, its bytes."""
-
-    st_size: int
 
 
 class RemotePath:
@@ -65,7 +58,7 @@ class RemotePath:
     'http://host/Record%20Node%20102'
     """
 
-    __slots__ = ("_anchor", "_is_dir", "_segments", "_size")
+    __slots__ = ("_anchor", "_is_dir", "_segments", "_stat")
 
     def __init__(self, url: str) -> None:
         scheme, separator, rest = url.partition("://")
@@ -87,14 +80,18 @@ class RemotePath:
         if ".." in self._segments:
             raise ConfigurationError(f"{url!r} leads out of its own folder: remote places have no '..'.")
         self._is_dir: bool | None = None
-        self._size: int | None = None
+        self._stat: RemoteStat | None = None
 
     @classmethod
     def _made(
-        cls, anchor: str, segments: tuple[str, ...], is_dir: bool | None = None, size: int | None = None
+        cls,
+        anchor: str,
+        segments: tuple[str, ...],
+        is_dir: bool | None = None,
+        stat: RemoteStat | None = None,
     ) -> RemotePath:
         made = cls.__new__(cls)
-        made._anchor, made._segments, made._is_dir, made._size = anchor, segments, is_dir, size
+        made._anchor, made._segments, made._is_dir, made._stat = anchor, segments, is_dir, stat
         return made
 
     @property
@@ -173,7 +170,7 @@ class RemotePath:
 
     def _listed(self, prefix: str) -> Iterator[RemotePath]:
         for entry in self._store.entries(self._anchor, self._key, prefix):
-            yield RemotePath._made(self._anchor, (*self._segments, entry.name), entry.is_dir, entry.size)
+            yield RemotePath._made(self._anchor, (*self._segments, entry.name), entry.is_dir, entry.stat)
 
     def glob(self, pattern: str) -> Iterator[RemotePath]:
         """Yield the folder's members whose names match ``pattern`` (one level: no ``/`` and no ``**``)."""
@@ -193,29 +190,29 @@ class RemotePath:
 
     def is_file(self) -> bool:
         """Return whether this is a file."""
-        return not self.is_dir() and self._known_size() is not None
+        return not self.is_dir() and self._known() is not None
 
     def exists(self) -> bool:
         """Return whether this is a folder or a file."""
-        return self.is_dir() or self._known_size() is not None
+        return self.is_dir() or self._known() is not None
 
-    def _known_size(self) -> int | None:
-        if self._size is None:
-            self._size = self._store.size(self._anchor, self._key)
-        return self._size
+    def _known(self) -> RemoteStat | None:
+        if self._stat is None:
+            self._stat = self._store.stat(self._anchor, self._key)
+        return self._stat
 
     def stat(self) -> RemoteStat:
-        """Return the file's size, as ``.st_size``.
+        """Return the file's size, as ``.st_size``; in S3 its ETag, too.
 
         Raises
         ------
         MissingObjectError
             There is no such file.
         """
-        size = self._known_size()
-        if size is None:
+        known = self._known()
+        if known is None:
             raise MissingObjectError(f"There is no {self}.")
-        return RemoteStat(size)
+        return known
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
         """Return the file, open for reading; bytes are fetched as they are asked for, in blocks of 2 MiB."""
@@ -223,8 +220,9 @@ class RemotePath:
             raise ConfigurationError(
                 f"{self} is remote: it is opened for reading bytes ('rb'), not {mode!r}."
             )
-        source = RangedFile(self.read_range, self.stat().st_size, str(self))
-        return io.BufferedReader(source, 64 << 10)
+        size = self.stat().st_size
+        ranges = Ranges(self.read_range, size, str(self))
+        return io.BufferedReader(RemoteFile(ranges.read_at, size, str(self)), 64 << 10)
 
     def read_bytes(self) -> bytes:
         """Return the file's bytes."""

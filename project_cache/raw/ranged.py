@@ -1,25 +1,20 @@
-"""Files that are read in ranges, a few blocks of which are kept: what h5py needs to read from afar."""
+"""Bytes elsewhere that are read in ranges, the last blocks of which are kept: what h5py needs to read from afar."""
 
 from __future__ import annotations
 
-import io
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from project_cache.errors import CorruptObjectError
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-__all__ = ["RangedFile"]
+__all__ = ["Ranges"]
 
 _BLOCK = 2 << 20
 _BLOCKS_KEPT = 24
 
 
-class RangedFile(io.RawIOBase):
-    """A file elsewhere that can be read from and sought in: the last blocks that were fetched are kept.
+class Ranges:
+    """The bytes of a file elsewhere: the last blocks that were fetched are kept.
 
     Parameters
     ----------
@@ -42,55 +37,24 @@ class RangedFile(io.RawIOBase):
         block: int = _BLOCK,
         kept: int = _BLOCKS_KEPT,
     ) -> None:
-        super().__init__()
         self._read_range = fetch
-        self._name = name
         self._size = size
+        self._name = name
         self._block = block
         self._kept = kept
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._position = 0
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position, and return it."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError("a position before the start of the file")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill ``buffer`` from the position on, and return how many bytes there were."""
-        view = memoryview(buffer).cast("B")
-        start, stop = self._position, min(self._position + len(view), self._size)
-        if stop <= start:
-            return 0
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Return the bytes from ``start`` to ``stop``, neither beyond the end."""
         first, last = start // self._block, (stop - 1) // self._block
         if last - first >= self._kept:
             # more than is kept: straight through
-            data = self._fetched(start, stop)
-            view[: len(data)] = data
-        else:
-            self._fetch(first, last)
-            for n in range(first, last + 1):
-                at = n * self._block
-                piece = self._blocks[n][max(start - at, 0) : stop - at]
-                to = max(at - start, 0)
-                view[to : to + len(piece)] = piece
-        self._position = stop
-        return stop - start
+            return self._fetched(start, stop)
+        self._fetch(first, last)
+        return b"".join(
+            self._blocks[n][max(start - n * self._block, 0) : stop - n * self._block]
+            for n in range(first, last + 1)
+        )
 
     def _fetch(self, first: int, last: int) -> None:
         """Get the blocks that are not here yet, those that touch in one request."""

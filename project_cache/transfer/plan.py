@@ -16,6 +16,7 @@ __all__ = [
     "Restart",
     "judge",
     "next_request",
+    "passing",
     "resumable",
     "strong_etag",
 ]
@@ -163,10 +164,21 @@ def judge(status: int, headers: Mapping[str, str], asked: Asked) -> Continue | R
         promised = "" if asked.size is None else f"promised {asked.size} bytes, and "
         reason = f"the server {promised}has nothing from byte {asked.start} on"
         return Again(reason, fresh=True, kind="content")
-    if status in _TRANSIENT or (status >= 500 and status not in _NEVER_BETTER):
+    if passing(status):
         reason = f"the server answered {status}"
         return Again(reason, retry_after=headers.get("retry-after"), status=status, kind="status")
     return Fail(f"the server answered {status}", status)
+
+
+def passing(status: int) -> bool:
+    """Return whether another try may go better than one that was answered with this status.
+
+    Examples
+    --------
+    >>> passing(503), passing(404), passing(501)
+    (True, False, False)
+    """
+    return status in _TRANSIENT or (status >= 500 and status not in _NEVER_BETTER)
 
 
 def _judge_whole(headers: Mapping[str, str]) -> Restart | Fail:

@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from project_cache.errors import ContentError, MissingObjectError, ServerError, TransferError
+from project_cache.errors import ContentError, MissingObjectError, ServerError
 from project_cache.transfer.address import redacted
+from project_cache.transfer.request import ask
 from project_cache.transfer.retry import Budget, Clock, Policy
 from project_cache.transfer.transport import Answer, Dropped, Transport
 
@@ -309,12 +310,12 @@ class RemoteBytes:
 
     def _get(self, start: int, stop: int) -> bytes:
         """Return the bytes of a range by one request, or several where the line fails."""
-        budget = Budget(self.address.policy, self.address.clock)
         if self.size >= 0:
             stop = min(stop, self.size)
-        while True:
-            retry_after = None
-            transport = self._line()
+        transport = self._line()
+        budget = Budget(self.address.policy, self.address.clock)
+
+        def send() -> Answer:
             headers = {
                 **self.address.headers,
                 "Range": f"bytes={start}-{stop - 1}",
@@ -322,21 +323,10 @@ class RemoteBytes:
             }
             if self.validator is not None:
                 headers[transport.condition] = self.validator
-            try:
-                self.requests += 1
-                answer = transport.get(self.address.url, headers)
-                try:
-                    if answer.status not in (408, 429) and answer.status < 500:
-                        return self._taken(answer, start, stop)
-                    reason = f"the server answered {answer.status}"
-                    retry_after = answer.headers.get("retry-after")
-                finally:
-                    answer.close()
-            except Dropped as dropped:
-                reason = str(dropped)
-            if not budget.failed():
-                raise TransferError(f"{self.shown} could not be read: {reason}.")
-            budget.wait(retry_after)
+            self.requests += 1
+            return transport.get(self.address.url, headers)
+
+        return ask(send, lambda answer: self._taken(answer, start, stop), shown=self.shown, budget=budget)
 
     def _taken(self, answer: Answer, start: int, stop: int) -> bytes:
         self._accept(answer, start)
@@ -439,13 +429,18 @@ class RemoteFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move, and return the position."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
+        if base + offset < 0:
+            raise ValueError("a position before the start of the file")
+        self._at = base + offset
         return self._at
 
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer from the position on."""
         view = memoryview(buffer).cast("B")
-        data = self._read_at(self._at, min(self._at + len(view), self._size))
+        stop = min(self._at + len(view), self._size)
+        if stop <= self._at:
+            return 0
+        data = self._read_at(self._at, stop)
         view[: len(data)] = data
         self._at += len(data)
         return len(data)

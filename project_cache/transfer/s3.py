@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-from project_cache.errors import ConfigurationError, ProjectCacheError, ServerError, TransferError
+from project_cache.errors import (
+    ConfigurationError,
+    ContentError,
+    ProjectCacheError,
+    ServerError,
+    TransferError,
+)
 from project_cache.transfer.address import redacted
+from project_cache.transfer.request import ask
 from project_cache.transfer.retry import Budget, Clock, Policy
 from project_cache.transfer.transport import Answer, Dropped, received
 
-__all__ = ["S3Transport", "s3_url"]
+__all__ = ["Listed", "S3Transport", "s3_url"]
 
 #: what a server says to those whom it does not know, or no longer
 _NOT_WELCOME = {400, 401, 403}
@@ -29,6 +37,25 @@ def s3_url(bucket: str, key: str, version: str | None = None) -> str:
     """
     query = f"?{urlencode({'versionId': version})}" if version else ""
     return f"s3://{bucket}/{quote(key)}{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a listing tells.
+
+    Attributes
+    ----------
+    key : str
+        An object's key; or what the keys of several have in common, up to the delimiter.
+    size : int, optional
+        The object's bytes; None where there are several.
+    etag : str, optional
+        Its ETag, with quotes.
+    """
+
+    key: str
+    size: int | None = None
+    etag: str | None = None
 
 
 class S3Transport:
@@ -72,6 +99,8 @@ class S3Transport:
         self._requester_pays = requester_pays
         self._guard = threading.Lock()
         self._clients: dict[bool, Any] = {}
+        #: buckets that answer, but not those who sign
+        self._unwelcome: set[str] = set()
 
     def __repr__(self) -> str:
         where = redacted(self._endpoint_url) if self._endpoint_url else "S3"
@@ -114,20 +143,26 @@ class S3Transport:
         for header, name in (("Range", "Range"), ("If-Match", "IfMatch")):
             if header in headers:
                 asked[name] = headers[header]
-        if self._requester_pays:
-            asked["RequestPayer"] = "requester"
-        signed = self._anonymous is not True
-        answer = self._ask(asked, url, signed=signed)
-        if signed and self._anonymous is None and answer.status in _NOT_WELCOME:
-            unsigned = self._ask(asked, url, signed=False)
-            if unsigned.status not in _NOT_WELCOME:
-                self._anonymous = True
-                return unsigned
-            unsigned.close()
-        return answer
+        return self._answer("get_object", url, asked)
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
-        """Return the keys of all objects whose key begins with ``prefix``, in their order.
+        """Return the keys of all objects whose key begins with ``prefix``, in their order."""
+        return [each.key for each in self.listing(bucket, prefix)]
+
+    def listing(
+        self, bucket: str, prefix: str, *, delimiter: str = "", limit: int | None = None
+    ) -> list[Listed]:
+        """Return the objects whose key begins with ``prefix``, in the order of the keys.
+
+        Parameters
+        ----------
+        bucket, prefix : str
+            What is listed.
+        delimiter : str
+            Where one is given, keys in which it follows the prefix are told by what they have in common up to it,
+            before the objects of the same page.
+        limit : int, optional
+            No more are asked for than so many.
 
         Raises
         ------
@@ -137,56 +172,66 @@ class S3Transport:
             It did not answer, for all the tries there were.
         """
         url = s3_url(bucket, prefix)
-        budget = Budget(self._policy, Clock())
+        asked: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
+        if delimiter:
+            asked["Delimiter"] = delimiter
+        if limit is not None:
+            asked["MaxKeys"] = limit
+
+        def take(answer: _S3Answer) -> Mapping[str, Any]:
+            if answer.status != 200:
+                raise ServerError(
+                    f"{redacted(url)} cannot be listed: the server answered {answer.status}.", answer.status
+                )
+            if "html" in answer.headers.get("content-type", ""):
+                raise ContentError(f"{redacted(url)} cannot be listed: the server answered with a web page.")
+            return answer.response
+
+        found: list[Listed] = []
         while True:
-            try:
-                signed = self._anonymous is not True
-                try:
-                    return self._listed(bucket, prefix, url, signed=signed)
-                except ServerError as error:
-                    if not signed or self._anonymous is False or error.status not in _NOT_WELCOME:
-                        raise
-                    return self._listed(bucket, prefix, url, signed=False)
-            except (Dropped, ServerError) as error:
-                if isinstance(error, ServerError) and error.status < 500 and error.status != 429:
-                    raise
-                if not budget.failed():
-                    if isinstance(error, ServerError):
-                        raise
-                    raise TransferError(f"{redacted(url)} cannot be listed: {error}.") from None
-            budget.wait(None)
-
-    def _listed(self, bucket: str, prefix: str, url: str, *, signed: bool) -> list[str]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        failure: Exception
-        try:
-            pages = self._client(signed=signed).get_paginator("list_objects_v2")
-            payer = {"RequestPayer": "requester"} if self._requester_pays else {}
+            page = ask(
+                lambda: self._answer("list_objects_v2", url, asked),
+                take,
+                shown=redacted(url),
+                budget=Budget(self._policy, Clock()),
+            )
             # a page may come without objects, and without saying that it has none
-            return [
-                str(each["Key"])
-                for page in pages.paginate(Bucket=bucket, Prefix=prefix, **payer)
+            found += [Listed(str(each["Prefix"])) for each in page.get("CommonPrefixes", ())]
+            found += [
+                Listed(str(each["Key"]), int(each["Size"]), each.get("ETag"))
                 for each in page.get("Contents", ())
             ]
-        except ClientError as error:
-            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            failure = ServerError(f"{redacted(url)} cannot be listed: the server answered {status}.", status)
-        except (BotoCoreError, OSError, ValueError) as error:
-            failure = error if isinstance(error, ProjectCacheError) else _translated(error, url)
-        raise failure
+            before, then = asked.get("ContinuationToken"), page.get("NextContinuationToken")
+            if not page.get("IsTruncated") or (limit is not None and len(found) >= limit):
+                return found
+            if then in (None, before):
+                raise ContentError(f"{redacted(url)} cannot be listed: the server does not say how to go on.")
+            asked["ContinuationToken"] = then
 
-    def _ask(self, asked: dict[str, Any], url: str, *, signed: bool) -> _S3Answer:
+    def _answer(self, operation: str, url: str, asked: Mapping[str, Any]) -> _S3Answer:
+        """Return the answer to an operation: signed, or unsigned where signatures are not welcome."""
+        bucket = asked["Bucket"]
+        payer = {"RequestPayer": "requester"} if self._requester_pays else {}
+        signed = self._anonymous is not True and bucket not in self._unwelcome
+        answer = self._sent(operation, url, {**asked, **payer}, signed=signed)
+        if signed and self._anonymous is None and answer.status in _NOT_WELCOME:
+            unsigned = self._sent(operation, url, {**asked, **payer}, signed=False)
+            if unsigned.status not in _NOT_WELCOME:
+                self._unwelcome.add(bucket)
+                return unsigned
+            unsigned.close()
+        return answer
+
+    def _sent(self, operation: str, url: str, asked: Mapping[str, Any], *, signed: bool) -> _S3Answer:
         from botocore.exceptions import BotoCoreError, ClientError
 
         failure: Exception
         try:
             client = self._client(signed=signed)
             try:
-                response = client.get_object(**asked)
+                return _S3Answer(getattr(client, operation)(**asked))
             except ClientError as error:
-                return _S3Answer(error.response, None)
-            return _S3Answer(response, response["Body"])
+                return _S3Answer(error.response)
         except (BotoCoreError, OSError, ValueError) as error:
             failure = error if isinstance(error, ProjectCacheError) else _translated(error, url)
         # raised here, not above: the original's text may hold more than may be shown
@@ -220,11 +265,12 @@ class S3Transport:
 
 
 class _S3Answer:
-    def __init__(self, response: Mapping[str, Any], body: Any) -> None:
+    def __init__(self, response: Mapping[str, Any]) -> None:
+        self.response = response
         said = response.get("ResponseMetadata", {})
         self.status = int(said.get("HTTPStatusCode", 0))
         self.headers = {name.lower(): str(value) for name, value in said.get("HTTPHeaders", {}).items()}
-        self._body = body
+        self._body = response.get("Body")
 
     def blocks(self) -> Iterator[bytes | memoryview]:
         # what boto3 wraps is urllib3's answer, as the web transport has it; without, it is slower by a half

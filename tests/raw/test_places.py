@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import http.server
 import io
 import json
@@ -32,9 +33,11 @@ from project_cache.raw.places import (
     read_npy,
     read_text,
 )
-from project_cache.raw.ranged import RangedFile
+from project_cache.raw.ranged import Ranges
+from project_cache.raw.stores import RemoteStat
 from project_cache.testing.faults import status, truncated
 from project_cache.testing.server import ObjectServer, Served
+from project_cache.transfer.remote import RemoteFile
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +279,8 @@ def test_blocks_are_fetched_once_and_let_go() -> None:
         asked.append((start, stop))
         return content[start:stop]
 
-    file = RangedFile(fetch, len(content), "a", block=1000, kept=4)
+    ranges = Ranges(fetch, len(content), "a", block=1000, kept=4)
+    file = RemoteFile(ranges.read_at, len(content))
     assert file.read(10) == content[:10]
     assert file.read(10) == content[10:20]
     assert asked == [(0, 1000)]
@@ -305,6 +309,17 @@ def test_what_changes_while_it_is_read_is_noticed() -> None:
         server.put("/a", Served(b"1234"))
         with pytest.raises(CorruptObjectError, match="changed while"):
             file.read()
+
+
+def test_only_buckets_tell_files_by_their_etag(s3: str) -> None:
+    """A web server's says where and since when a file lies there: a copy has another."""
+    listed = {path.name: path for path in place(s3).iterdir()}["subject.json"]
+    asked = place(s3) / "subject.json"
+    assert listed.stat() == asked.stat()
+    assert isinstance(asked, RemotePath)
+    assert asked.stat().etag == f'"{hashlib.md5(asked.read_bytes()).hexdigest()}"'
+    with ObjectServer({"/a": b"12345"}) as server:
+        assert place(server.url("/a")).stat() == RemoteStat(5)
 
 
 def test_a_bucket_that_is_not_there_is_named(s3: str) -> None:
