@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from project_cache.errors import ConfigurationError, MissingObjectError, ServerError
+from project_cache.errors import ConfigurationError
 from project_cache.manifest.keys import Key
-from project_cache.sources.base import Filled, Progress, silent
-from project_cache.store.part import Part
+from project_cache.sources.remote_files import RemoteFiles
 from project_cache.transfer.address import redacted
-from project_cache.transfer.content import Expect
-from project_cache.transfer.download import download
-from project_cache.transfer.remote import Address
 from project_cache.transfer.retry import Clock, Policy
 from project_cache.transfer.transport import Transport, WebTransport
 
-__all__ = ["HttpSource", "below", "expected"]
-
-_BINARY = (".nwb", ".h5", ".hdf5", ".npy", ".npz", ".tif", ".tiff", ".parquet", ".zip")
-_TABLES = (".csv", ".tsv", ".txt")
+__all__ = ["HttpSource"]
 
 
-class HttpSource:
+class HttpSource(RemoteFiles):
     """Files below one address, each at a path that follows from its key.
 
     Parameters
@@ -49,8 +43,6 @@ class HttpSource:
     False
     """
 
-    remote: bool = True
-
     def __init__(
         self,
         name: str,
@@ -65,108 +57,24 @@ class HttpSource:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(f"{redacted(base_url)} is not an http or https address.")
-        self.name = name
+        super().__init__(name, path_of, headers=headers, policy=policy, clock=clock)
         self._base = parts
-        self._path_of = path_of
-        self._headers = dict(headers or {})
-        self._policy = policy or Policy()
-        self._clock = clock or Clock()
         self._transport = transport
-        self._line: Transport | None = None
+        self._kept: Transport | None = None
 
     def __repr__(self) -> str:
         return f"HttpSource({self.name!r}, {redacted(urlunsplit(self._base))!r})"
 
-    def has(self, key: Key) -> bool:
-        """Return whether the source may have the object."""
-        return self._path_of(key) is not None
-
     def url(self, key: Key) -> str:
-        """Return where an object is; with whatever secrets the base address has.
-
-        Raises
-        ------
-        MissingObjectError
-            This source has no such objects.
-        ConfigurationError
-            The path leads out of the base address.
-        """
-        path = self._path_of(key)
-        if path is None:
-            raise MissingObjectError(f"{self.name} has no {key}.")
-        steps = below(path, self.name)
+        """Return where an object is; with whatever secrets the base address has."""
         folder = self._base.path.rstrip("/")
-        return urlunsplit(self._base._replace(path=f"{folder}/{quote('/'.join(steps))}"))
+        return urlunsplit(self._base._replace(path=f"{folder}/{quote('/'.join(self._steps(key)))}"))
 
-    def stream(self, key: Key) -> Address:
-        """Return where an object can be read by ranges, and how."""
-        if self._line is None:
+    def _line(self) -> Transport:
+        if self._kept is None:
             # kept: connections stay open from one file to the next
-            self._line = self._transport(self._policy)
-        return Address(self.url(key), self._line, self._headers, self._policy, self._clock)
+            self._kept = self._transport(self._policy)
+        return self._kept
 
-    def fill(self, key: Key, part: Part, progress: Progress = silent) -> Filled:
-        """Fill the part with the object, whole.
-
-        Raises
-        ------
-        MissingObjectError
-            The server says that it is not there. S3 says 403 for that, where listing is not allowed.
-        TransferError
-            It did not arrive; what did is kept in the part.
-        """
-        url = self.url(key)
-        with self._transport(self._policy) as transport:
-            try:
-                return download(
-                    url,
-                    part,
-                    transport=transport,
-                    expect=expected(url),
-                    headers=self._headers,
-                    progress=progress,
-                    policy=self._policy,
-                    clock=self._clock,
-                )
-            except ServerError as error:
-                if error.status not in (403, 404, 410):
-                    raise
-                also = " (S3 says so of files that do not exist, too)" if error.status == 403 else ""
-                raise MissingObjectError(
-                    f"{self.name} does not have {key}: {redacted(url)} answered {error.status}{also}."
-                ) from error
-
-
-def below(path: str, name: str) -> list[str]:
-    """Return the steps of a path below a source's address.
-
-    Raises
-    ------
-    ConfigurationError
-        It is empty, or leads elsewhere.
-
-    Examples
-    --------
-    >>> below("session_1/session_1.nwb", "bucket")
-    ['session_1', 'session_1.nwb']
-    """
-    steps = path.replace("\\", "/").split("/")
-    if not path or any(step in ("", ".", "..") for step in steps):
-        raise ConfigurationError(f"{name}: {path!r} is not a path below the source's address.")
-    return steps
-
-
-def expected(url: str) -> Expect:
-    """Return what the file at ``url`` should look like, by its name.
-
-    Examples
-    --------
-    >>> expected("https://h/session_1.nwb?sig=x"), expected("https://h/units.csv")
-    ('binary', 'table')
-    """
-    path = urlsplit(url).path.lower()
-    if path.endswith(_BINARY):
-        return "binary"
-    if path.endswith(_TABLES):
-        return "table"
-    return "json" if path.endswith(".json") else "any"
+    def _opened(self) -> AbstractContextManager[Transport]:
+        return self._transport(self._policy)

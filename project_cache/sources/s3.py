@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import unquote, urlsplit
 
-from project_cache.errors import ConfigurationError, MissingObjectError, ServerError
+from project_cache.errors import ConfigurationError
 from project_cache.manifest.keys import Key
-from project_cache.sources.base import Filled, Progress, silent
-from project_cache.sources.http import below, expected
-from project_cache.store.part import Part
+from project_cache.sources.remote_files import RemoteFiles
 from project_cache.transfer.address import redacted
-from project_cache.transfer.download import download
-from project_cache.transfer.remote import Address
 from project_cache.transfer.retry import Clock, Policy
 from project_cache.transfer.s3 import S3Transport, s3_url
+from project_cache.transfer.transport import Transport
 
 __all__ = ["S3Source"]
 
@@ -23,7 +21,7 @@ __all__ = ["S3Source"]
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
-class S3Source:
+class S3Source(RemoteFiles):
     """Objects below one prefix of a bucket, each at a path that follows from its key.
 
     Parameters
@@ -32,7 +30,7 @@ class S3Source:
         What messages call it.
     url : str
         ``s3://bucket/prefix``.
-    relative : callable
+    path_of : callable
         Returns a key's path below ``url``, or None for keys that this source does not have.
     endpoint_url : str, optional
         The address of a server other than Amazon's; by default ``AWS_ENDPOINT_URL_S3``, if that is set.
@@ -59,13 +57,15 @@ class S3Source:
     S3Source('bucket', 's3://lab/project')
     """
 
-    remote: bool = True
+    #: 405: the version that is asked for is the mark of a deletion
+    _absent = frozenset({403, 404, 405, 410})
+    _refused = " (S3 says so of objects that do not exist, too; if it does, it wants credentials)"
 
     def __init__(
         self,
         name: str,
         url: str,
-        relative: Callable[[Key], str | None],
+        path_of: Callable[[Key], str | None],
         *,
         endpoint_url: str | None = None,
         region: str | None = None,
@@ -79,13 +79,10 @@ class S3Source:
         parts = urlsplit(url)
         if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc) or parts.query or parts.fragment:
             raise ConfigurationError(f"{redacted(url)} is not an address of the form s3://bucket/prefix.")
-        self.name = name
+        super().__init__(name, path_of, policy=policy, clock=clock)
         self._bucket = parts.netloc
         self._prefix = unquote(parts.path).strip("/")
-        self._relative = relative
         self._version_of = version_of
-        self._policy = policy or Policy()
-        self._clock = clock or Clock()
         # kept: making a client takes longer than fetching a table
         self._transport = transport or S3Transport(
             self._policy,
@@ -98,61 +95,14 @@ class S3Source:
     def __repr__(self) -> str:
         return f"S3Source({self.name!r}, {s3_url(self._bucket, self._prefix)!r})"
 
-    def has(self, key: Key) -> bool:
-        """Return whether the source may have the object."""
-        return self._relative(key) is not None
-
     def url(self, key: Key) -> str:
-        """Return where an object is, with its VersionId if that is known.
-
-        Raises
-        ------
-        MissingObjectError
-            This source has no such objects.
-        ConfigurationError
-            The path leads out of the prefix.
-        """
-        path = self._relative(key)
-        if path is None:
-            raise MissingObjectError(f"{self.name} has no {key}.")
-        steps = below(path, self.name)
+        """Return where an object is, with its VersionId if that is known."""
+        path = "/".join(filter(None, (self._prefix, *self._steps(key))))
         version = self._version_of(key) if self._version_of is not None else None
-        return s3_url(self._bucket, "/".join(filter(None, (self._prefix, *steps))), version)
+        return s3_url(self._bucket, path, version)
 
-    def stream(self, key: Key) -> Address:
-        """Return where an object can be read by ranges, and how."""
-        return Address(self.url(key), self._transport, {}, self._policy, self._clock)
+    def _line(self) -> Transport:
+        return self._transport
 
-    def fill(self, key: Key, part: Part, progress: Progress = silent) -> Filled:
-        """Fill the part with the object, whole.
-
-        Raises
-        ------
-        MissingObjectError
-            The bucket does not have it. S3 says 403 for that, where listing is not allowed.
-        TransferError
-            It did not arrive; what did is kept in the part.
-        """
-        url = self.url(key)
-        try:
-            return download(
-                url,
-                part,
-                transport=self._transport,
-                expect=expected(url),
-                progress=progress,
-                policy=self._policy,
-                clock=self._clock,
-            )
-        except ServerError as error:
-            # 405: the version that is asked for is the mark of a deletion
-            if error.status not in (403, 404, 405, 410):
-                raise
-            also = (
-                " (S3 says so of objects that do not exist, too; if it does, it wants credentials)"
-                if error.status == 403
-                else ""
-            )
-            raise MissingObjectError(
-                f"{self.name} does not have {key}: {url} answered {error.status}{also}."
-            ) from error
+    def _opened(self) -> AbstractContextManager[Transport]:
+        return nullcontext(self._transport)
