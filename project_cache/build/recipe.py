@@ -17,6 +17,7 @@ from project_cache._version import __version__
 from project_cache.errors import MissingObjectError, StoreError
 from project_cache.files import atomic_write, new_hasher
 from project_cache.raw.places import AnyPath
+from project_cache.raw.stores import RemoteStat
 
 if TYPE_CHECKING:
     from project_cache.build.plan import BuildPlan
@@ -45,7 +46,8 @@ class Recipe:
     inputs : mapping
         Each file that may be read, by its path below the session's folder, to its digest. A file of more than
         64 MiB is told by its size and 32 samples of 64 KiB, evenly spaced, first and last bytes included
-        (``"sampled:…"``): a build does not read 100 GB to find out that nothing has changed.
+        (``"sampled:…"``): a build does not read 100 GB to find out that nothing has changed. An object in S3 is told
+        by its size and ETag (``"etag:…"``), which its listing gives: nothing is fetched for that.
     parameters : mapping
         Options, and what the caller said of the recording.
     versions : mapping
@@ -82,9 +84,11 @@ class Recipe:
         known = known or {}
         inputs = {}
         for name in sorted(files):
-            size, mtime_ns = _status(files[name])
+            size, mtime_ns, tag = _status(files[name])
             before = known.get(name)
-            if before is not None and before[:2] == (size, mtime_ns) and mtime_ns:
+            if tag is not None:
+                inputs[name] = tag
+            elif before is not None and before[:2] == (size, mtime_ns) and mtime_ns:
                 inputs[name] = before[2]
             else:
                 inputs[name] = digest_of_input(files[name], size)
@@ -128,12 +132,16 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _status(file: AnyPath) -> tuple[int, int]:
+def _status(file: AnyPath) -> tuple[int, int, str | None]:
+    """Return a file's size, its modification time (0: not known), and what else tells it without reading it."""
     try:
         status = file.stat()
     except OSError as error:
         raise MissingObjectError(f"{file} has gone, or cannot be looked at ({error}).") from error
-    return status.st_size, int(getattr(status, "st_mtime_ns", 0))
+    if not isinstance(status, RemoteStat):
+        return status.st_size, status.st_mtime_ns, None
+    etag = (status.etag or "").strip('"')
+    return status.st_size, 0, f"etag:{status.st_size}:{etag}" if etag else None
 
 
 def digest_of_input(file: AnyPath, size: int) -> str:
@@ -217,7 +225,9 @@ def read_known(path: Path) -> dict[str, tuple[int, int, str]]:
 def write_known(path: Path, files: Mapping[str, AnyPath], recipe: Recipe) -> None:
     """Note the digests of a recipe's inputs, so that unchanged files need not be read again."""
     noted = {
-        name: (*_status(file), recipe.inputs[name]) for name, file in files.items() if name in recipe.inputs
+        name: (*_status(file)[:2], recipe.inputs[name])
+        for name, file in files.items()
+        if name in recipe.inputs
     }
     # where nothing can be written the files are read again the next time
     with contextlib.suppress(StoreError), atomic_write(path, durable=False) as temporary:
@@ -225,9 +235,15 @@ def write_known(path: Path, files: Mapping[str, AnyPath], recipe: Recipe) -> Non
 
 
 def unchanged(note: Path, plan: BuildPlan) -> bool:
-    """Return whether a recording's files still have the sizes and times that were noted with their digests."""
+    """Return whether a recording's files still have the sizes and times (in S3, ETags) that were noted of them."""
     known = read_known(note)
     files = plan.inputs()
     if not known or set(known) != set(files):
         return False
-    return all(known[name][:2] == _status(file) for name, file in files.items())
+    return all(_same(file, known[name]) for name, file in files.items())
+
+
+def _same(file: AnyPath, noted: tuple[int, int, str]) -> bool:
+    """Return whether a file is still what was noted of it, as far as can be told without reading it."""
+    size, mtime_ns, tag = _status(file)
+    return noted[:2] == (size, mtime_ns) if tag is None else noted[2] == tag

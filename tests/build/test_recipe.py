@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from project_cache.build import recipe as module
-from project_cache.build.recipe import Recipe, digest_of_input, inputs_of, read_known, write_known
+from project_cache.build.recipe import (
+    Recipe,
+    digest_of_input,
+    inputs_of,
+    read_known,
+    unchanged,
+    write_known,
+)
+from project_cache.raw.places import RemotePath, place
 
 ONE = {"stride": 4, "times": ({"start": 1.0},)}
 
@@ -59,13 +71,13 @@ def test_a_large_file_is_told_by_its_size_and_samples(tmp_path: Path) -> None:
         stream.truncate(size)
     first = digest_of_input(file, size)
     assert first.startswith("sampled:")
-    for place in (0, size - 1):
+    for position in (0, size - 1):
         with file.open("r+b") as stream:
-            stream.seek(place)
+            stream.seek(position)
             stream.write(b"x")
         assert digest_of_input(file, size) != first
         with file.open("r+b") as stream:
-            stream.seek(place)
+            stream.seek(position)
             stream.write(b"\0")
     assert digest_of_input(file, size) == first
 
@@ -78,3 +90,42 @@ def test_compressed_recordings_are_told_by_what_describes_them(tmp_path: Path) -
     assert list(inputs_of({"raw": tmp_path})) == [
         "raw/ecephys_compressed/experiment1.zarr/traces_seg0/.zarray"
     ]
+
+
+def test_objects_in_a_bucket_are_told_by_their_etags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is fetched for a recipe: the listing says enough."""
+    server = pytest.importorskip("moto.server", reason="moto, an S3 server for tests, is not installed")
+    import boto3
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    moto = server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    moto.start()
+    try:
+        host, port = moto.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://{host}:{port}")
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="raw-data")
+        for path in a_folder(tmp_path / "one").rglob("*"):
+            if path.is_file():
+                key = path.relative_to(tmp_path).as_posix()
+                client.put_object(Bucket="raw-data", Key=key, Body=path.read_bytes())
+        monkeypatch.setattr(RemotePath, "read_range", None)
+
+        def recipe() -> Recipe:
+            return Recipe.of("1_2023-01-01", inputs_of({"raw": place("s3://raw-data/one")}), ONE)
+
+        first = recipe()
+        assert first.inputs["raw/task.hdf5"] == f"etag:4:{hashlib.md5(b'task').hexdigest()}"
+        assert list(first.inputs) == ["raw/sub/spikes.npy", "raw/task.hdf5"]
+        assert recipe() == first
+        plan = SimpleNamespace(inputs=lambda: inputs_of({"raw": place("s3://raw-data/one")}))
+        note = tmp_path / "note.json"
+        write_known(note, plan.inputs(), first)
+        assert unchanged(note, plan)  # type: ignore[arg-type]
+        # of the same size, which is all that was noticed before
+        client.put_object(Bucket="raw-data", Key="one/task.hdf5", Body=b"TASK")
+        assert recipe() != first
+        assert not unchanged(note, plan)  # type: ignore[arg-type]
+    finally:
+        moto.stop()
