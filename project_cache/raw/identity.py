@@ -1,4 +1,4 @@
-"""Identities: subjects, dates, probes and sessions, as the names of files and folders tell them.
+"""Identities: subjects, projects, rigs and sessions, as the names of files and folders tell them.
 
 A session is a subject on a day, ``668755_2023-08-31``; a second recording of that day (the surface channels of
 the probes) has the index 1, ``668755_2023-08-31_1``. The records hold such things in one
@@ -9,40 +9,19 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import NoReturn, Self
+from typing import Self
 
 from project_cache.errors import ConfigurationError
-from project_cache.raw.names import (
-    extract_aind_session_id,
-    extract_camera_name,
-    extract_date,
-    extract_datetime,
-    extract_probe_letter,
-    extract_session_id,
-    extract_session_index,
-    extract_subject,
-    extract_time,
-)
+from project_cache.raw.dates import DateRecord, DatetimeRecord, TimeRecord, checked_date
+from project_cache.raw.names import extract_aind_session_id, extract_session_id
+from project_cache.raw.records import Record, TextRecord
 
 __all__ = [
     "AINDSessionRecord",
-    "DateRecord",
-    "DatetimeRecord",
-    "ProbeRecord",
     "ProjectRecord",
     "RigRecord",
     "SessionRecord",
     "SubjectRecord",
-    "TimeRecord",
-    "extract_aind_session_id",
-    "extract_camera_name",
-    "extract_date",
-    "extract_datetime",
-    "extract_probe_letter",
-    "extract_session_id",
-    "extract_session_index",
-    "extract_subject",
-    "extract_time",
 ]
 
 #: under another name: a record below has a property of the same name as the module
@@ -56,19 +35,7 @@ _RIG = re.compile(
 _DEVELOPERS_RIGS = "B"
 
 
-class _Record:
-    """What the records have in common: they never change."""
-
-    __slots__ = ()
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__}.{name} is read-only: make another record instead.")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__}.{name} is read-only.")
-
-
-class SubjectRecord(_Record, int):
+class SubjectRecord(Record, int):
     """A subject (mouse) by its number.
 
     Examples
@@ -104,213 +71,7 @@ class SubjectRecord(_Record, int):
         return int.__hash__(self)
 
 
-class _TextRecord(_Record, str):
-    """A record whose value is a text, compared by it."""
-
-    __slots__ = ()
-
-    def __new__(cls, value: object) -> Self:
-        """Return the record that a text (or what prints as one) holds."""
-        return str.__new__(cls, cls._parsed(str(value)))
-
-    @classmethod
-    def _parsed(cls, text: str) -> str:
-        """Return the value in a text, in its one form."""
-        raise NotImplementedError
-
-    @property
-    def id(self) -> str:
-        """The text."""
-        return str.__str__(self)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self)!r})"
-
-    def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, str | datetime.date | datetime.time):
-            return NotImplemented
-        return self.id == str(other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return str.__hash__(self)
-
-    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
-        return type(self), (self.id,)
-
-
-class DateRecord(_TextRecord):
-    """A day, ``YYYY-MM-DD``, found in any text; after 2015 and not after this year.
-
-    Examples
-    --------
-    >>> DateRecord("DRpilot_668755_20230831"), DateRecord("2023-08-31").month
-    (DateRecord('2023-08-31'), 8)
-    """
-
-    __slots__ = ()
-
-    @classmethod
-    def _parsed(cls, date: str) -> str:
-        found = extract_date(date)
-        if found is None:
-            raise ConfigurationError(f"{date!r} has no date such as 2023-08-31.")
-        return _checked_date(found, date)
-
-    @property
-    def dt(self) -> datetime.date:
-        """The day."""
-        return datetime.date.fromisoformat(self.id)
-
-    @property
-    def year(self) -> int:
-        """The year."""
-        return self.dt.year
-
-    @property
-    def month(self) -> int:
-        """The month, 1 to 12."""
-        return self.dt.month
-
-    @property
-    def day(self) -> int:
-        """The day of the month."""
-        return self.dt.day
-
-
-class TimeRecord(_TextRecord):
-    """A time of day, ``HH:MM:SS``, found in any text.
-
-    Examples
-    --------
-    >>> TimeRecord("ecephys_668755_2023-08-31_12-33-31").minute
-    33
-    """
-
-    __slots__ = ()
-
-    @classmethod
-    def _parsed(cls, time: str) -> str:
-        found = extract_time(time)
-        if found is None:
-            raise ConfigurationError(f"{time!r} has no time such as 12:33:31.")
-        return found
-
-    @property
-    def dt(self) -> datetime.time:
-        """The time."""
-        return datetime.time.fromisoformat(self.id)
-
-    @property
-    def hour(self) -> int:
-        """The hour, 0 to 23."""
-        return self.dt.hour
-
-    @property
-    def minute(self) -> int:
-        """The minute."""
-        return self.dt.minute
-
-    @property
-    def second(self) -> int:
-        """The second."""
-        return self.dt.second
-
-
-class DatetimeRecord(DateRecord):
-    """A day and time, ``YYYY-MM-DD HH:MM:SS``, found in any text; midnight where there is only a day.
-
-    Examples
-    --------
-    >>> DatetimeRecord("RFMapping_712345_20231114_123411.hdf5")
-    DatetimeRecord('2023-11-14 12:34:11')
-    """
-
-    __slots__ = ()
-
-    @classmethod
-    def _parsed(cls, time: str) -> str:
-        found = extract_datetime(time)
-        if found is None:
-            date = extract_date(time)
-            if date is None:
-                raise ConfigurationError(f"{time!r} has no date and time such as 2023-08-31 12:33:31.")
-            found = f"{date} 00:00:00"
-        _checked_date(found[:10], time)
-        return found
-
-    @property
-    def dt(self) -> datetime.datetime:
-        """The day and time, without a time zone."""
-        return datetime.datetime.fromisoformat(self.id)
-
-    @property
-    def date(self) -> DateRecord:
-        """The day."""
-        return DateRecord(self.id)
-
-    @property
-    def hour(self) -> int:
-        """The hour, 0 to 23."""
-        return self.dt.hour
-
-    @property
-    def minute(self) -> int:
-        """The minute."""
-        return self.dt.minute
-
-    @property
-    def second(self) -> int:
-        """The second."""
-        return self.dt.second
-
-
-def _checked_date(date: str, given: str) -> str:
-    try:
-        year = datetime.date.fromisoformat(date).year
-    except ValueError:
-        raise ConfigurationError(f"{given!r}: {date} is not a day of the calendar.") from None
-    if not 2015 < year <= datetime.date.today().year:
-        raise ConfigurationError(f"Invalid year in {given!r}: recordings are from 2016 to this year.")
-    return date
-
-
-class ProbeRecord(_TextRecord):
-    """A probe by its letter, A to F.
-
-    Examples
-    --------
-    >>> probe = ProbeRecord("Neuropix-PXI-100.ProbeA-AP")
-    >>> probe == "A", probe == "probeA", probe.name
-    (True, False, 'probeA')
-    """
-
-    __slots__ = ()
-
-    @classmethod
-    def _parsed(cls, probe: str) -> str:
-        letter = extract_probe_letter(probe)
-        if letter is None:
-            raise ConfigurationError(f"{probe!r} names no probe: 'probeA' and 'A' do, up to F.")
-        return letter
-
-    @property
-    def letter(self) -> str:
-        """The letter."""
-        return self.id
-
-    @property
-    def name(self) -> str:
-        """``probeA`` and so on."""
-        return f"probe{self.id}"
-
-
-class ProjectRecord(_TextRecord):
+class ProjectRecord(TextRecord):
     """A project by its name: DynamicRouting, TempletonPilotSession."""
 
     __slots__ = ()
@@ -323,7 +84,7 @@ class ProjectRecord(_TextRecord):
         return name
 
 
-class SessionRecord(_TextRecord):
+class SessionRecord(TextRecord):
     """A session: a subject on a day, and which of that day's recordings.
 
     As a text it is ``668755_2023-08-31``, with ``_1`` for the second recording of the day; what it stores, hashes
@@ -348,7 +109,7 @@ class SessionRecord(_TextRecord):
     @classmethod
     def _parsed(cls, session: str) -> str:
         found = extract_session_id(session, include_null_index=True)
-        _checked_date(found.split("_")[1], session)
+        checked_date(found.split("_")[1], session)
         return found
 
     @property
@@ -390,7 +151,7 @@ class SessionRecord(_TextRecord):
         return str.__hash__(self)
 
 
-class AINDSessionRecord(_TextRecord):
+class AINDSessionRecord(TextRecord):
     """A data asset in the cloud: platform, subject, and when the recording began.
 
     Examples
@@ -407,7 +168,7 @@ class AINDSessionRecord(_TextRecord):
         found = extract_aind_session_id(asset)
         if found is None:
             raise ConfigurationError(f"{asset!r} names no asset such as ecephys_366122_2022-04-25_14-24-35.")
-        _checked_date(found.split("_")[2], asset)
+        checked_date(found.split("_")[2], asset)
         return found
 
     @property
@@ -441,7 +202,7 @@ class AINDSessionRecord(_TextRecord):
         return self.datetime.dt
 
 
-class RigRecord(_TextRecord):
+class RigRecord(TextRecord):
     """A rig, in the form ``NP.0``, ``BEHNSB.D-2`` or ``BEHDEV.B-UNKNOWN``.
 
     Examples

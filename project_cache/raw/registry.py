@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from project_cache.errors import ManifestError, UnknownObjectError
-from project_cache.raw.identity import DateRecord, ProjectRecord, SessionRecord, SubjectRecord
+from project_cache.raw.dates import DateRecord
+from project_cache.raw.identity import ProjectRecord, SessionRecord, SubjectRecord
 from project_cache.raw.places import AnyPath, place, read_text
 
 __all__ = ["TEMPLETON_SUBJECTS", "Registry", "SessionInfo", "project_of", "read_registry"]

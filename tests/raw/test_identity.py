@@ -1,4 +1,4 @@
-"""Identities: what is read from the names that file servers, rigs and clouds give."""
+"""Identities: subjects, projects, rigs and sessions."""
 
 from __future__ import annotations
 
@@ -10,23 +10,12 @@ import pytest
 from project_cache.errors import ProjectCacheError
 from project_cache.raw.identity import (
     AINDSessionRecord,
-    DateRecord,
-    DatetimeRecord,
-    ProbeRecord,
     ProjectRecord,
     RigRecord,
     SessionRecord,
     SubjectRecord,
-    TimeRecord,
-    extract_camera_name,
-    extract_date,
-    extract_datetime,
-    extract_probe_letter,
-    extract_session_id,
-    extract_session_index,
-    extract_subject,
-    extract_time,
 )
+from project_cache.raw.names import extract_session_id
 
 
 @pytest.mark.parametrize(
@@ -67,10 +56,9 @@ def test_what_is_no_session_is_refused(text: str) -> None:
         SessionRecord(text)
 
 
-def test_a_null_index_is_written_on_demand() -> None:
-    assert extract_session_id("668755_20230831", include_null_index=True) == "668755_2023-08-31_0"
-    assert extract_session_index("668755_20230831_2") == 2
-    assert extract_session_index("668755_20230831_131418") == 0
+def test_a_session_is_on_a_day_of_the_calendar() -> None:
+    with pytest.raises(ValueError, match="not a day"):
+        SessionRecord("668755_2023-02-30")
 
 
 def test_a_session_stores_its_index_and_hides_a_null_one() -> None:
@@ -97,110 +85,9 @@ def test_sessions_equal_what_names_them() -> None:
 
 
 def test_records_are_read_only() -> None:
-    for record in (SessionRecord("366122_2022-04-25"), SubjectRecord(366122), ProbeRecord("A")):
+    for record in (SessionRecord("366122_2022-04-25"), SubjectRecord(366122)):
         with pytest.raises(AttributeError, match="read-only"):
             record.id = "other"  # type: ignore[misc,assignment]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("20230803T120415", "2023-08-03 12:04:15"),
-        ("668755_20230831_131418", "2023-08-31 13:14:18"),
-        ("2023-08-31_12-33-31", "2023-08-31 12:33:31"),
-        ("2023-08-31 12:33:31.123456", "2023-08-31 12:33:31"),
-        ("2023-08-31__12-33-31", None),
-        ("2023-08-31", None),
-        ("2023-08-31_24-00-00", None),
-    ],
-)
-def test_date_and_time_stand_together(text: str, expected: str | None) -> None:
-    assert extract_datetime(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("668755_2023-08-31_12-33-31", "12:33:31"),
-        ("668755_2023-08-31_00-00_dlc", None),
-        ("12:33:31", "12:33:31"),
-        ("eye_123331_20230831", "12:33:31"),
-        # the number of a movie is no time
-        ("1332563048_717439_20240222.beh.mp4", None),
-    ],
-)
-def test_times(text: str, expected: str | None) -> None:
-    assert extract_time(text) == expected
-
-
-def test_subjects_and_dates() -> None:
-    assert extract_subject("20230831_1234567") == 1234567
-    assert extract_subject("12345678_20230831") is None
-    assert extract_date("2019/01-31") == "2019-01-31"
-    assert extract_date("2009-01-31") is None
-    assert extract_date("20230101_x_2022-07-27_13-57-17") == "2022-07-27"
-
-
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("probeA", "A"),
-        ("Neuropix-PXI-100.ProbeB-AP", "B"),
-        ("Probe_C2_channels", "C"),
-        ("Probe A2", "A"),
-        ("probe- D", "D"),
-        ("F", "F"),
-        ("f", None),
-        ("G", None),
-        ("probeAB", None),
-        ("probeG", None),
-        ("A2", None),
-        ("probe", None),
-    ],
-)
-def test_probe_letters(text: str, letter: str | None) -> None:
-    assert extract_probe_letter(text) == letter
-    if letter is None:
-        with pytest.raises(ValueError, match="names no probe"):
-            ProbeRecord(text)
-    else:
-        assert ProbeRecord(text) == letter
-        assert ProbeRecord(text) != f"probe{letter}"
-        assert ProbeRecord(text).name == f"probe{letter}"
-
-
-@pytest.mark.parametrize(
-    ("name", "camera"),
-    [
-        ("Eye_20230803T120430", "eye"),
-        ("0123456789_Face_20240212", "face"),
-        ("1332563048_717439_20240222.beh", "behavior"),
-        ("Behavior_20230803T120430", "behavior"),
-        ("Nose_20230803T120430", "nose"),
-        ("x_Box_2_20230101", "behavior"),
-        ("movie", None),
-    ],
-)
-def test_camera_names(name: str, camera: str | None) -> None:
-    assert extract_camera_name(name) == camera
-
-
-def test_days_and_times_are_checked() -> None:
-    day = DateRecord("DRpilot_668755_20230831")
-    assert (day, day.year, day.month, day.day) == ("2023-08-31", 2023, 8, 31)
-    assert day.dt == datetime.date(2023, 8, 31)
-    assert DateRecord(datetime.date(2023, 8, 31)) == datetime.date(2023, 8, 31)
-    with pytest.raises(ValueError, match="Invalid year"):
-        DateRecord("2015-01-01")
-    with pytest.raises(ValueError, match="Invalid year"):
-        DateRecord("2029-01-01")
-    with pytest.raises(ValueError, match="not a day"):
-        SessionRecord("668755_2023-02-30")
-    moment = DatetimeRecord("20230803T120415")
-    assert (moment, moment.hour, moment.minute, moment.second) == ("2023-08-03 12:04:15", 12, 4, 15)
-    assert DatetimeRecord("2023-08-03") == "2023-08-03 00:00:00"
-    assert moment.date == "2023-08-03"
-    assert (TimeRecord("12:33:31").hour, TimeRecord("12:33:31").dt) == (12, datetime.time(12, 33, 31))
 
 
 def test_subjects_are_numbers() -> None:
