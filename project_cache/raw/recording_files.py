@@ -22,20 +22,7 @@ __all__ = ["RecordingFiles"]
 class RecordingFiles:
     """The files of one session, found by listing its folder: nothing is opened.
 
-    Parameters
-    ----------
-    path : str or Path or RemotePath
-        The session's folder, or any file in it.
-    sorted_data_path : str or Path or RemotePath, optional
-        The folder of sorted output. Default: as `project_cache.raw.derived.find_sorted` finds it.
-    annotations_path : str or Path or RemotePath, optional
-        The folder of CCF annotations. Default: ``annotations/`` in the session's folder, else beside it.
-    excluded_stim_file_names : iterable of str
-        Stimulus files, by their names or parts of them, that are to be left out.
-    session_id : str, optional
-        The session, where the names of folder and files do not tell it.
-    experiment_day : int, optional
-        Which day of recordings with this subject it was, where insertions.json does not tell it.
+    The parameters are those of :class:`project_cache.raw.recording.RawRecording`, which reads them.
 
     Attributes
     ----------
@@ -43,11 +30,6 @@ class RecordingFiles:
         The session's folder.
     stimuli_left_out : dict of str to str
         Why a stimulus file that is there is not among `stim_paths`, by its stem; filled by `stim_paths`.
-
-    Raises
-    ------
-    MissingObjectError
-        There is no such folder. (It is a FileNotFoundError.)
     """
 
     def __init__(

@@ -51,11 +51,9 @@ class ProbeWithLFPMeta:
 
 
 class BehaviorEcephysSession(BehaviorSession):
-    """A session of the Visual Behavior Neuropixels project.
+    """A session of the Visual Behavior Neuropixels project, as AllenSDK 2.16.2's class of this name gives it.
 
-    Everything has the names, values, order and types that AllenSDK 2.16.2's class of this name gives it,
-    and is read when it is first asked for. Frames are kept, and handed out as they are: copy one before
-    changing it.
+    It has all of a :class:`BehaviorSession`, in the same way, and what the probes recorded.
 
     Parameters
     ----------
@@ -63,11 +61,8 @@ class BehaviorEcephysSession(BehaviorSession):
         The session's NWB file.
     probe_meta : mapping of str to ProbeWithLFPMeta, optional
         Where the LFP of each probe is, by the probe's name. Probes that it lacks have no LFP.
-    eye_tracking_z_threshold, eye_tracking_dilation_frames : float, int
-        Which frames of the eye video are likely blinks:
-        :func:`project_cache.analysis.blinks.likely_blinks`.
-    origin : tuple of (callable, arguments), optional
-        What makes this session anew where it is unpickled. Without it, its class, path and options do.
+    eye_tracking_z_threshold, eye_tracking_dilation_frames, origin
+        As :class:`BehaviorSession`.
 
     Raises
     ------
