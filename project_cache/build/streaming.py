@@ -27,7 +27,7 @@ from project_cache.errors import BuildError
 if TYPE_CHECKING:
     import pynwb
 
-__all__ = ["Compression", "Written", "fill", "streamed", "write"]
+__all__ = ["Compression", "Written", "fill", "write"]
 
 Compression = Literal["gzip"] | None
 
@@ -44,27 +44,11 @@ def _large(file: pynwb.NWBFile) -> list[tuple[Any, LazyArray]]:
     return found
 
 
-def streamed(file: pynwb.NWBFile, compression: Compression = "gzip") -> pynwb.NWBFile:
-    """Return the file, its large series set to be written by pynwb in chunks, block by block.
-
-    Parameters
-    ----------
-    file : pynwb.NWBFile
-        Is changed: the data of these series are wrapped.
-    compression : {'gzip', None}
-        How chunks are compressed.
-    """
-    from pynwb import H5DataIO
-
-    for series, data in _large(file):
-        series.fields["data"] = H5DataIO(data, **_storage(data, compression))
-    return file
-
-
 def _storage(data: LazyArray, compression: Compression) -> dict[str, Any]:
     """Return how HDF5 is to store an array."""
     if compression is None:
-        return {"chunks": data.recommended_chunk_shape()}
+        # nothing is filtered, so nothing needs chunks: one piece, as fast as the disk
+        return {}
     return {
         "chunks": data.recommended_chunk_shape(),
         "compression": "gzip",
@@ -128,9 +112,6 @@ def write(
     large = _large(file)
     for series, data in large:
         room = _storage(data, compression)
-        if compression is None:
-            # nothing is filtered, so nothing needs chunks: one piece, as fast as the disk
-            room.pop("chunks")
         series.fields["data"] = H5DataIO(shape=data.shape, dtype=data.dtype, **room)
     with NWBHDF5IO(str(path), "w") as io:
         io.write(file)

@@ -13,7 +13,7 @@ from project_cache.raw.layouts import members_of, surface_name
 from project_cache.raw.names import extract_aind_session_id, extract_session_id, is_session_name
 from project_cache.raw.places import AnyPath, RemotePath, place
 
-__all__ = ["find_recordings", "recordings_by_session", "resolve", "session_of"]
+__all__ = ["recordings_by_session", "resolve", "session_of"]
 
 _SURFACE = surface_name("")
 
@@ -40,7 +40,7 @@ def session_of(name: str) -> SessionRecord | None:
 
 
 def recordings_by_session(root: str | AnyPath) -> dict[SessionRecord, AnyPath]:
-    """Return the raw folders in a root by session, told by their names alone.
+    """Return the raw folders in a root by session, told by their names alone: 5,000 take less than a second.
 
     The surface-channel recording of a session has the index 1: its folder is named after the main one's, or, in
     the cloud, is the day's second asset. Of a session in several folders, the rig's own comes first.
@@ -79,16 +79,6 @@ def recordings_by_session(root: str | AnyPath) -> dict[SessionRecord, AnyPath]:
         for idx, path in enumerate(ecephys or paths):
             found.setdefault(session.with_idx(idx), path)
     return found
-
-
-def find_recordings(root: str | AnyPath) -> list[AnyPath]:
-    """Return the raw folders of the sessions in a root, without those of surface channels, by date.
-
-    Nothing is opened: a root of 5,000 sessions is listed in less than a second.
-    """
-    found = recordings_by_session(root)
-    main = sorted(session for session in found if session.idx == 0)
-    return [found[session] for session in sorted(main, key=lambda each: str(each.date))]
 
 
 def resolve(session: str | AnyPath, roots: str | AnyPath | Iterable[str | AnyPath]) -> AnyPath:

@@ -17,9 +17,6 @@ __all__ = ["Receipt"]
 
 _log = logging.getLogger("project_cache")
 
-#: no receipt is longer, with the recipe of what was built
-_RECEIPT_BYTES = 16 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

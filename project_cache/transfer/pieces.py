@@ -104,10 +104,6 @@ class Pieces:
         """Whether nothing is left to fetch."""
         return not self._free and not self.flying
 
-    def takeable(self, now: float) -> bool:
-        """Return whether there is work for one more connection."""
-        return bool(self._free) or self._slow(now) is not None or self._large() is not None
-
     def take(self, now: float) -> Piece | None:
         """Return a piece for a connection that has nothing to do, or None.
 

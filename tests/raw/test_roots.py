@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from project_cache.errors import MissingObjectError, UnknownObjectError
-from project_cache.raw.roots import find_recordings, recordings_by_session, resolve, session_of
+from project_cache.raw.roots import recordings_by_session, resolve, session_of
 
 
 @pytest.fixture
@@ -31,18 +31,18 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_one_folder_for_each_session(root: Path) -> None:
-    assert [path.name for path in find_recordings(root)] == [
-        "behavior_620263_2022-07-27_13-57-17",
-        "ecephys_670248_2023-08-03_12-04-15",
-        "DRpilot_668755_20230831",
-    ]
-    assert {str(session) for session in recordings_by_session(root)} == {
-        "668755_2023-08-31", "668755_2023-08-31_1", "670248_2023-08-03", "670248_2023-08-03_1", "620263_2022-07-27",
-    }  # fmt: skip
+    assert {str(session): path.name for session, path in recordings_by_session(root).items()} == {
+        "620263_2022-07-27": "behavior_620263_2022-07-27_13-57-17",
+        "668755_2023-08-31": "DRpilot_668755_20230831",
+        "668755_2023-08-31_1": "DRpilot_668755_20230831_surface_channels",
+        "670248_2023-08-03": "ecephys_670248_2023-08-03_12-04-15",
+        "670248_2023-08-03_1": "ecephys_670248_2023-08-03_15-00-00",
+    }
 
 
 def test_a_session_folder_is_a_root_of_one(root: Path) -> None:
-    assert find_recordings(root / "DRpilot_668755_20230831") == [root / "DRpilot_668755_20230831"]
+    folder = root / "DRpilot_668755_20230831"
+    assert list(recordings_by_session(folder).values()) == [folder]
 
 
 def test_an_id_is_looked_up(root: Path, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_an_id_that_is_nowhere(root: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="favourite"):
         resolve("./favourite", [root])
     with pytest.raises(MissingObjectError, match="no folder"):
-        find_recordings(tmp_path / "nothing")
+        recordings_by_session(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,13 @@ def test_thousands_of_sessions_are_listed_at_once(tmp_path: Path) -> None:
     for n in range(5000):
         (tmp_path / f"DRpilot_{600_000 + n}_202301{n % 28 + 1:02d}").mkdir()
     begun = time.perf_counter()
-    assert len(find_recordings(tmp_path)) == 5000
+    assert len(recordings_by_session(tmp_path)) == 5000
     assert time.perf_counter() - begun < 1.0
 
 
 def test_real_roots(shared: Path) -> None:
     folder = shared / "data" / "dynamic_routing"
-    assert len(find_recordings(folder / "trial_tables")) == 30
-    assert [path.name for path in find_recordings(folder / "raw_session")] == ["DRpilot_712345_20231114"]
+    assert len(recordings_by_session(folder / "trial_tables")) == 30
+    assert [str(session) for session in recordings_by_session(folder / "raw_session")] == [
+        "712345_2023-11-14"
+    ]

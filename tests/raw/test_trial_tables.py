@@ -11,7 +11,7 @@ import pytest
 
 from project_cache.errors import CorruptObjectError
 from project_cache.raw.recording import RawRecording
-from project_cache.raw.roots import find_recordings
+from project_cache.raw.roots import recordings_by_session
 from project_cache.raw.trial_tables import read_table, read_table_descriptions, read_tables
 
 
@@ -88,7 +88,8 @@ def test_descriptions_that_are_damaged_are_named(folder: Path) -> None:
 
 def test_all_real_sessions(shared: Path) -> None:
     recordings = [
-        RawRecording(path) for path in find_recordings(shared / "data" / "dynamic_routing" / "trial_tables")
+        RawRecording(path)
+        for path in recordings_by_session(shared / "data" / "dynamic_routing" / "trial_tables").values()
     ]
     assert len(recordings) == 30
     assert sum("vis_rf_mapping_trials" in recording.tables for recording in recordings) == 11
