@@ -41,9 +41,7 @@ class Bucket(RemoteStore):
         """Return the members of a folder whose names begin with ``prefix``, by name."""
         start = _start(key)
         found = [
-            Entry(each.key[len(start) :].removesuffix("/"), True)
-            if each.size is None
-            else Entry(each.key[len(start) :], False, RemoteStat(each.size, strong_etag(each.etag)))
+            Entry(each.key[len(start) :].removesuffix("/"), each.size is None, _stat(each))
             for each in self._listing(anchor, key, prefix, delimiter="/")
             if len(each.key) > len(start)
         ]
@@ -72,6 +70,13 @@ class Bucket(RemoteStore):
 
 def _name(anchor: str) -> str:
     return anchor.removeprefix("s3://")
+
+
+def _stat(each: Listed) -> RemoteStat | None:
+    if each.size is None:
+        return None
+    # what is empty has no byte to ask for, so that asking tells no ETag
+    return RemoteStat(each.size, strong_etag(each.etag) if each.size else None)
 
 
 def _start(key: str) -> str:

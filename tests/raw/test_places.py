@@ -20,6 +20,7 @@ import pytest
 from project_cache.errors import (
     ConfigurationError,
     CorruptObjectError,
+    DependencyError,
     MissingObjectError,
     ProjectCacheError,
     UnreadableObjectError,
@@ -36,6 +37,7 @@ from project_cache.raw.places import (
 from project_cache.raw.ranged import Ranges
 from project_cache.raw.stores import RemoteStat
 from project_cache.testing.faults import status, truncated
+from project_cache.testing.object_stores import SeaweedServer
 from project_cache.testing.server import ObjectServer, Served
 from project_cache.transfer.remote import RemoteFile
 
@@ -380,3 +382,31 @@ def test_a_line_that_breaks_off_is_tried_again(monkeypatch: pytest.MonkeyPatch) 
             assert isinstance(path, RemotePath)
             server.misbehave("/raw-data/a", truncated(100_000), nth=1)
             assert path.read_range(0, len(content)) == content
+
+
+@pytest.mark.slow
+def test_a_real_server_of_buckets(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        server = SeaweedServer(tmp_path)
+    except DependencyError as error:
+        pytest.skip(str(error))
+    with server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        server.make_bucket("raw-data")
+        client = server.client()
+        for path in folder.rglob("*"):
+            if path.is_file():
+                key = path.relative_to(folder.parent).as_posix()
+                client.put_object(Bucket="raw-data", Key=key, Body=path.read_bytes())
+        client.close()
+        root = place(f"s3://raw-data/{folder.name}")
+        test_a_folder_is_listed(root)
+        test_what_is_there_is_told_from_what_is_not(root)
+        test_files_are_read(root)
+        test_what_is_missing_or_damaged_is_named(root)
+        for path in root.iterdir():
+            if not path.is_dir():
+                assert path.stat() == place(str(path)).stat()
+                data = path.read_bytes()
+                assert path.stat().etag == (f'"{hashlib.md5(data).hexdigest()}"' if data else None)
