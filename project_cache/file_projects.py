@@ -22,8 +22,8 @@ from project_cache.errors import (
 from project_cache.files import atomic_write, make_folder
 from project_cache.manifest.keys import Key
 from project_cache.manifest.layout import TemplateLayout, absolute
-from project_cache.manifest.model import Manifest, ObjectPlaces, SourceEntry
-from project_cache.manifest.objects import ObjectEntry, Objects
+from project_cache.manifest.model import Manifest, SourceEntry
+from project_cache.manifest.objects import ObjectEntry, ObjectPlaces, Objects
 from project_cache.manifest.trust import safe_name, safe_relative
 from project_cache.nwb.links import find_dataset
 from project_cache.sessions.base import Session

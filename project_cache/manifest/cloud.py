@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 from project_cache.errors import ManifestError
 from project_cache.manifest.keys import Key
 from project_cache.manifest.layout import TemplateLayout
-from project_cache.manifest.model import Manifest, ObjectPlaces
-from project_cache.manifest.objects import ObjectEntry, Objects
+from project_cache.manifest.model import Manifest
+from project_cache.manifest.objects import ObjectEntry, ObjectPlaces, Objects
 from project_cache.manifest.trust import safe_name, safe_relative
 
 __all__ = [

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from project_cache.errors import ManifestError
 from project_cache.files import atomic_write, make_folder
@@ -17,14 +16,12 @@ from project_cache.manifest.keys import Key
 from project_cache.manifest.layout import (
     VISUAL_CODING,
     Layout,
-    PercentLayout,
     TemplateLayout,
     absolute,
 )
 from project_cache.manifest.objects import ObjectEntry, Objects, entries_json, entries_parquet
-from project_cache.manifest.trust import safe_relative
 
-__all__ = ["FORMAT", "Manifest", "ObjectPlaces", "SourceEntry"]
+__all__ = ["FORMAT", "Manifest", "SourceEntry"]
 
 #: the name and the version of our own dialect
 FORMAT = "project_cache/1"
@@ -187,7 +184,9 @@ class Manifest:
                 )
             version, layout = path_layout(data, path)
             return cls(project=folder.name, version=version, layout=layout, path=path, allen=True)
-        return _own(data, origin, folder, path=path, trusted=trusted)
+        from project_cache.manifest.own import own_manifest
+
+        return own_manifest(data, origin, folder, path=path, trusted=trusted)
 
     @classmethod
     def visual_coding(cls, path: str | Path) -> Manifest:
@@ -276,29 +275,11 @@ class Manifest:
         ManifestError
             Its paths lie in more than one folder, which this dialect cannot say.
         """
+        from project_cache.manifest.own import own_json
+
         path = absolute(path)
         make_folder(path.parent)
-        data: dict[str, Any] = {"format": FORMAT, "project": self.project, "version": self.version}
-        if self.description:
-            data["description"] = self.description
-        data["session_class"] = self.session_class
-        data["layout"] = dict(self._templates())
-        if self.raw_roots or self.registry:
-            raw = {"roots": list(self.raw_roots), "registry": self.registry}
-            data["raw"] = {name: value for name, value in raw.items() if value}
-        if self.sources:
-            data["sources"] = [
-                {
-                    k: v
-                    for k, v in dataclasses.asdict(source).items()
-                    if v or (k == "anonymous" and v is not None)
-                }
-                for source in self.sources
-            ]
-        if self.releases:
-            data["releases"] = self.releases
-        if self.frozen is not None:
-            data["frozen"] = self.frozen
+        data = own_json(self)
         entries = list(self.objects)
         if parquet:
             listed = path.with_name(f"{path.stem}.objects.parquet")
@@ -318,127 +299,7 @@ class Manifest:
             temporary.write_text(json.dumps(data, indent=2), "utf-8")
         return path
 
-    def _templates(self) -> Mapping[str, str]:
-        if isinstance(self.layout, TemplateLayout):
-            return self.layout.templates
-        assert isinstance(self.layout, PercentLayout)  # noqa: S101 - for mypy: there are two
-        standard = Manifest.visual_coding(self.folder / "manifest.json").layout
-        assert isinstance(standard, PercentLayout)  # noqa: S101
-        if {k: self.layout.specs.get(k) for k in VISUAL_CODING} != {
-            k: standard.specs[k] for k in VISUAL_CODING
-        }:
-            raise ManifestError(
-                f"The manifest {self.path} puts files in folders of their own, which this package's dialect "
-                f"does not say. Keep the path manifest."
-            )
-        return VISUAL_CODING
-
 
 def _names_each(layout: Layout) -> bool:
     """Return whether each object is given a path of its own, as published manifests and locks do."""
     return isinstance(layout, TemplateLayout) and not layout.templates
-
-
-def _own(data: object, origin: str, folder: Path, *, path: Path | None, trusted: bool) -> Manifest:
-    """Return a manifest of this package's own dialect from parsed JSON."""
-    from project_cache.manifest.schema import validated
-
-    data = validated(data, origin)
-    templates = {str(kind): str(template) for kind, template in data.get("layout", VISUAL_CODING).items()}
-    for template in templates.values():
-        _checked(template.replace("{", "").replace("}", ""), origin)
-    sources = tuple(SourceEntry(**{"name": s["kind"], **s}) for s in data.get("sources", ()))
-    if not trusted:
-        sources = tuple(_from_server(source, origin) for source in sources)
-        if any("://" not in each for name in ("roots", "registry") for each in _raw(data, name, None, None)):
-            raise ManifestError(
-                f"The manifest {origin} came from a server and names a folder of this machine."
-            )
-    listed = data.get("objects", ())
-    if isinstance(listed, dict):
-        if not listed["parquet"].endswith(".parquet"):
-            raise ManifestError(
-                f"The manifest {origin} has a list of objects that is not parquet: {listed['parquet']}."
-            )
-        file = (folder if path is None else path.parent) / _checked(listed["parquet"], origin)
-        objects = Objects.from_parquet(file, listed.get("digest"), origin)
-    else:
-        objects = Objects.from_json(listed, origin)
-    tables = {Key(kind): _checked(place, origin) for kind, place in data.get("tables", {}).items()}
-    layout = TemplateLayout(folder, templates, ObjectPlaces(objects, tables), trusted)
-    return Manifest(
-        project=data["project"],
-        version=str(data["version"]),
-        layout=layout,
-        path=path,
-        trusted=trusted,
-        session_class=data.get("session_class", "EcephysSession"),
-        sources=sources,
-        objects=objects,
-        description=data.get("description", ""),
-        raw_roots=tuple(_raw(data, "roots", (), path)),
-        registry=next(iter(_raw(data, "registry", None, path)), None),
-        releases=data.get("releases"),
-        frozen=data.get("frozen"),
-    )
-
-
-def _from_server(source: SourceEntry, origin: str) -> SourceEntry:
-    """Return a source that a server names, without what it has no right to: credentials, money, this machine."""
-    if source.kind not in ("warehouse", "http", "s3"):
-        raise ManifestError(
-            f"The manifest {origin} came from a server and names a {source.kind} of this machine."
-        )
-    if source.requester_pays:
-        raise ManifestError(
-            f"The manifest {origin} came from a server and would have whoever uses it pay for {source.url}. "
-            f"Open the address yourself, with requester_pays=True, if that is meant."
-        )
-    # a request that is signed for a server that nobody chose would tell it whose it is
-    return dataclasses.replace(source, anonymous=True) if source.kind == "s3" else source
-
-
-def _raw(data: dict[str, Any], name: str, default: Any, path: Path | None) -> Iterator[str]:
-    """Yield places of raw recordings; those that are no addresses are taken from the manifest's folder."""
-    said = data.get("raw", {}).get(name, default)
-    for each in [said] if isinstance(said, str) else said or ():
-        yield each if "://" in each or path is None else str(absolute(path.parent / each))
-
-
-class ObjectPlaces(Mapping[Key, str]):
-    """Places that are given object by object; a list that is elsewhere is read when the first is asked for.
-
-    Parameters
-    ----------
-    objects : Objects
-        Those that have a ``path``.
-    tables : mapping of Key to str
-        More of them.
-    """
-
-    def __init__(self, objects: Objects, tables: Mapping[Key, str] | None = None) -> None:
-        self._objects = objects
-        self._tables = tables or {}
-
-    def __getitem__(self, key: Key) -> str:
-        if key in self._tables:
-            return self._tables[key]
-        entry = self._objects.get(key)
-        if entry is None or entry.path is None:
-            raise KeyError(key)
-        return entry.path
-
-    def __iter__(self) -> Iterator[Key]:
-        yield from self._tables
-        yield from (entry.key for entry in self._objects if entry.path is not None)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-def _checked(place: str, origin: str) -> str:
-    try:
-        safe_relative(place)
-    except ManifestError as error:
-        raise ManifestError(f"The manifest {origin} is not used: {error}") from error
-    return place

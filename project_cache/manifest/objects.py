@@ -1,4 +1,4 @@
-"""What a manifest knows of single objects: size, digest, validator, sources."""
+"""What a manifest knows of single objects: place, size, digest, validator, sources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from project_cache.files import atomic_write, digest_of
 from project_cache.manifest.keys import Key
 from project_cache.manifest.trust import safe_relative
 
-__all__ = ["ObjectEntry", "Objects", "entries_json", "entries_parquet"]
+__all__ = ["ObjectEntry", "ObjectPlaces", "Objects", "entries_json", "entries_parquet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,37 @@ class Objects:
 
     def __len__(self) -> int:
         return len(self._all())
+
+
+class ObjectPlaces(Mapping[Key, str]):
+    """Places that are given object by object; a list that is elsewhere is read when the first is asked for.
+
+    Parameters
+    ----------
+    objects : Objects
+        Those that have a ``path``.
+    tables : mapping of Key to str
+        More of them.
+    """
+
+    def __init__(self, objects: Objects, tables: Mapping[Key, str] | None = None) -> None:
+        self._objects = objects
+        self._tables = tables or {}
+
+    def __getitem__(self, key: Key) -> str:
+        if key in self._tables:
+            return self._tables[key]
+        entry = self._objects.get(key)
+        if entry is None or entry.path is None:
+            raise KeyError(key)
+        return entry.path
+
+    def __iter__(self) -> Iterator[Key]:
+        yield from self._tables
+        yield from (entry.key for entry in self._objects if entry.path is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 _FIELDS = ("path", "size", "digest", "validator", "session_class", "version_id")
