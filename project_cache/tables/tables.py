@@ -15,19 +15,25 @@ from project_cache.errors import (
     UnknownObjectError,
 )
 from project_cache.manifest.keys import Key
+from project_cache.tables.annotated import (
+    ACRONYMS,
+    annotated_channels,
+    annotated_sessions,
+    annotated_units,
+    counted_channels,
+    counted_probes,
+    objects,
+)
 from project_cache.tables.columns import (
     ANNOTATED_NAMES,
     ID_NAMES,
     SUPPRESS_FROM_CHANNELS,
     SUPPRESS_FROM_PROBES,
-    SUPPRESS_FROM_SESSION_TABLE,
     SUPPRESS_FROM_UNITS,
-    UNIT_NAMES,
 )
-from project_cache.tables.csvfile import Array, TableFile, frame, table_file
+from project_cache.tables.csvfile import Array, TableFile, table_file
 from project_cache.tables.filters import UNIT_FILTERS, bounds_of, kept_units, with_metrics
-from project_cache.tables.joins import beside, counted, joined
-from project_cache.tables.links import Links
+from project_cache.tables.joins import beside
 from project_cache.tables.loose import counts, of_session
 
 __all__ = ["UNIT_FILTERS", "Tables"]
@@ -35,8 +41,6 @@ __all__ = ["UNIT_FILTERS", "Tables"]
 KINDS = ("sessions", "probes", "channels", "units")
 
 _CCF = ("anterior_posterior_ccf_coordinate", "dorsal_ventral_ccf_coordinate", "left_right_ccf_coordinate")
-
-_ACRONYMS = "ecephys_structure_acronyms"
 
 
 class Tables:
@@ -102,12 +106,9 @@ class Tables:
         if not self._whole():
             table = self._once("sessions", self._loose_sessions, *self._those("sessions"))
             return table.drop(columns=_listed(suppress, ()), errors="ignore")
-        table = self._once("sessions", self._sessions, *self._files(*KINDS))
+        table = self._once("sessions", annotated_sessions, *self._files(*KINDS))
         if suppress is not None:
-            table = self._annotated_sessions(*self._files(*KINDS))
-            table = table.drop(columns=_listed(suppress, ()), errors="ignore").rename(
-                columns={"genotype": "full_genotype"}
-            )
+            table = annotated_sessions(*self._files(*KINDS), suppress=_listed(suppress, ()))
         return table
 
     def probes(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
@@ -121,7 +122,7 @@ class Tables:
         if not self._whole():
             return self._loose("probes", suppress)
         files = self._files(*KINDS)
-        table = self._once("probes", self._counted_probes, *files)
+        table = self._once("probes", counted_probes, *files)
         return table.drop(columns=_listed(suppress, SUPPRESS_FROM_PROBES), errors="ignore")
 
     def channels(self, suppress: Sequence[str] | None = None) -> pd.DataFrame:
@@ -135,7 +136,7 @@ class Tables:
         if not self._whole():
             return self._loose("channels", suppress)
         files = self._files(*KINDS)
-        table = self._once("channels", self._counted_channels, *files)
+        table = self._once("channels", counted_channels, *files)
         table = table.drop(columns=_listed(suppress, SUPPRESS_FROM_CHANNELS), errors="ignore")
         return table.rename(columns={"name": "probe_name"})
 
@@ -271,7 +272,7 @@ class Tables:
         for name in metrics.columns if parse_lists else ():
             cells = metrics[name].to_numpy()
             if cells.dtype == object and any(isinstance(c, str) and c.startswith("[") for c in cells):
-                metrics[name] = _objects(ast.literal_eval(c) if isinstance(c, str) else c for c in cells)
+                metrics[name] = objects(ast.literal_eval(c) if isinstance(c, str) else c for c in cells)
         return metrics
 
     # Lists -----------------------------------------------------------------------------------------
@@ -373,83 +374,14 @@ class Tables:
             known = self._made[name] = files, make(*files)
         # With copy-on-write a shallow copy is safe, and costs nothing.
         table = known[1].copy(deep=not _COPY_ON_WRITE)
-        if _ACRONYMS in table:
+        if ACRONYMS in table:
             # cells that are arrays are the caller's own as well: they can be sorted in place
-            table[_ACRONYMS] = _objects(
-                c.copy() if isinstance(c, np.ndarray) else c for c in table[_ACRONYMS]
-            )
+            table[ACRONYMS] = objects(c.copy() if isinstance(c, np.ndarray) else c for c in table[ACRONYMS])
         return table
-
-    def _annotated_sessions(self, *files: TableFile) -> pd.DataFrame:
-        sessions, probes, channels, units = files
-        table = sessions.frame()
-        if "structure_acronyms" in table:
-            table[_ACRONYMS] = 0
-            table = table.drop(columns="structure_acronyms")
-        links = Links(*files)
-        table["unit_count"] = counted(links.session_of_unit, len(table))
-        table["channel_count"] = counted(links.session_of_channel, len(table))
-        table["probe_count"] = counted(links.session_of_probe, len(table))
-        table[_ACRONYMS] = links.acronyms(links.session_of_channel, len(table))
-        return table
-
-    def _sessions(self, *files: TableFile) -> pd.DataFrame:
-        table = self._annotated_sessions(*files)
-        table = table.drop(columns=list(SUPPRESS_FROM_SESSION_TABLE), errors="ignore")
-        return table.rename(columns={"genotype": "full_genotype"})
-
-    def _annotated_probes(self, sessions: TableFile, probes: TableFile) -> pd.DataFrame:
-        probes.load(["ecephys_session_id"])
-        table = probes.frame()
-        if {"lfp_sampling_rate", "lfp_temporal_subsampling_factor"} <= set(table.columns):
-            table["lfp_sampling_rate"] = table["lfp_sampling_rate"] / table["lfp_temporal_subsampling_factor"]
-        return joined(table, "ecephys_session_id", sessions_as_joined(sessions), ("_probe", "_session"))
-
-    def _counted_probes(self, *files: TableFile) -> pd.DataFrame:
-        table = self._annotated_probes(*files[:2])
-        links = Links(*files)
-        at = files[1].ids.get_indexer(table.index)
-        table["unit_count"] = counted(links.probe_of_unit, len(files[1].ids))[at]
-        table["channel_count"] = counted(links.probe_of_channel, len(files[1].ids))[at]
-        table[_ACRONYMS] = links.acronyms(links.probe_of_channel, len(files[1].ids))[at]
-        return table
-
-    def _annotated_channels(
-        self, sessions: TableFile, probes: TableFile, channels: TableFile
-    ) -> pd.DataFrame:
-        channels.load(["ecephys_probe_id"])
-        return joined(
-            channels.frame(),
-            "ecephys_probe_id",
-            self._annotated_probes(sessions, probes),
-            ("_channel", "_probe"),
-        )
 
     def _annotated_units(self, rows: Array, drop_quality: bool, *files: TableFile) -> pd.DataFrame:
-        units = files[3]
-        columns = {UNIT_NAMES.get(n, n): units.values(n)[rows] for n in _loaded(units)}
-        if drop_quality:
-            columns.pop("quality", None)
-        annotated = self._once("channels of units", self._annotated_channels, *files[:3])
-        return joined(
-            frame(columns, units.ids.take(rows)), "ecephys_channel_id", annotated, ("_unit", "_channel")
-        )
-
-    def _counted_channels(self, *files: TableFile) -> pd.DataFrame:
-        table = self._annotated_channels(*files[:3])
-        count = counted(Links(*files).channel_of_unit, len(files[2].ids))
-        table["unit_count"] = count[files[2].ids.get_indexer(table.index)]
-        return table
-
-
-def sessions_as_joined(sessions: TableFile) -> pd.DataFrame:
-    """Return the sessions as probes are joined with them."""
-    table = sessions.frame()
-    if "structure_acronyms" in table:
-        lists = [ast.literal_eval(cell) for cell in table["structure_acronyms"]]
-        table[_ACRONYMS] = _objects(lists)
-        table = table.drop(columns="structure_acronyms")
-    return table
+        channels = self._once("channels of units", annotated_channels, *files[:3])
+        return annotated_units(files[3], rows, channels, drop_quality=drop_quality)
 
 
 def _beside_metrics(units: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -463,19 +395,6 @@ def _listed(names: Sequence[str] | None, default: Sequence[str]) -> list[str]:
     if names is None:
         return list(default)
     return [names] if isinstance(names, str) else list(names)
-
-
-def _loaded(table: TableFile) -> list[str]:
-    table.load([table.id_name, *table.names])
-    return table.names
-
-
-def _objects(cells: Any) -> Array:
-    listed = list(cells)
-    array = np.empty(len(listed), dtype=object)
-    for n, cell in enumerate(listed):
-        array[n] = cell
-    return array
 
 
 #: pandas 3 copies when something is written
