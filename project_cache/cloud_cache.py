@@ -18,7 +18,6 @@ from project_cache.cloud_folder import Bucket, CloudFolder, OutdatedManifestWarn
 from project_cache.errors import (
     ConfigurationError,
     CorruptObjectError,
-    ManifestError,
     MissingObjectError,
     ReadOnlyCacheError,
     TransferError,
@@ -129,7 +128,6 @@ class CloudProjectCache(ProjectCache):
         self.fetch_api = None
         self._tables = None
         self._versions: dict[str, Version] = {}
-        self._places: tuple[list[str], dict[str, list[str]]] = ([], {})
         self._good: dict[Path, tuple[int, int]] = {}
         name, found = self._folder.first()
         self._use(name)
@@ -277,14 +275,7 @@ class CloudProjectCache(ProjectCache):
 
         Every byte of every file is read. This package needs no such list.
         """
-        found: dict[str, str] = {}
-        for name in self._folder.downloaded():
-            cloud = self._folder.manifest(name)
-            for file in cloud:
-                path = self._folder.path / self._folder.below(cloud) / file.place
-                if path.is_file() and not path.is_symlink() and digest_of(path, "blake2b") == file.digest:
-                    found[str(path)] = file.digest.removeprefix("blake2b:")
-        self._folder.note_files(found)
+        self._folder.note_files()
 
     def _use(self, name: str) -> None:
         self._current = self._version(name)
@@ -338,23 +329,9 @@ class CloudProjectCache(ProjectCache):
 
     def _elsewhere(self, release: Release, key: Key) -> Iterator[Path]:
         """Yield where else in the folder an object's bytes may be: in other versions, or twice in its own."""
-        names = self._folder.downloaded()
-        if self._places[0] != names:
-            places: dict[str, list[str]] = {}
-            for name in reversed(names):
-                try:
-                    cloud = self._folder.manifest(name)
-                except ManifestError as error:
-                    _log.debug("%s", error)
-                    continue
-                for file in cloud:
-                    places.setdefault(file.digest, []).append(f"{self._folder.below(cloud)}/{file.place}")
-            self._places = (names, places)
         own = release.manifest.locate(key)
         digest = release.manifest.entry(key).digest or ""
-        for place in self._places[1].get(digest, ()):
-            if (self._folder.path / place) != own:
-                yield self._folder.path / place
+        yield from (path for path in self._folder.holding(digest) if path != own)
 
     # Files -------------------------------------------------------------------------------------
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -21,13 +22,15 @@ from project_cache.errors import (
     StoreError,
     TransferError,
 )
-from project_cache.files import atomic_write, make_folder
+from project_cache.files import atomic_write, digest_of, make_folder
 from project_cache.manifest.cloud import CloudManifest, in_order, newest
 
 if TYPE_CHECKING:
     from project_cache.transfer.s3 import S3Transport
 
 __all__ = ["Bucket", "CloudFolder", "OutdatedManifestWarning"]
+
+_log = logging.getLogger("project_cache")
 
 #: AllenSDK's notes at the top of a folder: the manifest that was used last, and the digest of each file
 LAST_USED = "_manifest_last_used.txt"
@@ -79,6 +82,8 @@ class CloudFolder:
         #: the names that the bucket gave when it was asked last
         self.published: list[str] | None = None
         self._read: dict[str, CloudManifest] = {}
+        #: where the files of each digest are, by the manifests of these names
+        self._places: tuple[list[str], dict[str, list[str]]] = ([], {})
 
     @property
     def manifests(self) -> Path:
@@ -143,6 +148,22 @@ class CloudFolder:
         if name not in self._read:
             self._read[name] = self._from_folder(name) or self._from_bucket(name)
         return self._read[name]
+
+    def holding(self, digest: str) -> Iterator[Path]:
+        """Yield where the file of a digest lies, or would, in the versions whose manifests are here: the newest first."""
+        names = self.downloaded()
+        if self._places[0] != names:
+            places: dict[str, list[str]] = {}
+            for name in reversed(names):
+                try:
+                    cloud = self.manifest(name)
+                except ManifestError as error:
+                    _log.debug("%s", error)
+                    continue
+                for file in cloud:
+                    places.setdefault(file.digest, []).append(f"{self.below(cloud)}/{file.place}")
+            self._places = (names, places)
+        yield from (self.path / place for place in self._places[1].get(digest, ()))
 
     def _from_folder(self, name: str) -> CloudManifest | None:
         if not in_order([name]) or (self.static and name not in self.downloaded()):
@@ -235,8 +256,15 @@ class CloudFolder:
             with contextlib.suppress(StoreError):
                 self._write(LAST_USED, name.encode())
 
-    def note_files(self, digests: dict[str, str]) -> None:
-        """Write AllenSDK's list of files: hash (hexadecimal) by path."""
+    def note_files(self) -> None:
+        """Write AllenSDK's list of the files that are here and whole: hash (hexadecimal) by path. Every byte is read."""
+        digests: dict[str, str] = {}
+        for name in self.downloaded():
+            cloud = self.manifest(name)
+            for file in cloud:
+                path = self.path / self.below(cloud) / file.place
+                if path.is_file() and not path.is_symlink() and digest_of(path, "blake2b") == file.digest:
+                    digests[str(path)] = file.digest.removeprefix("blake2b:")
         self._write(DOWNLOADED, json.dumps(dict(sorted(digests.items())), indent=2).encode())
 
     def _write(self, name: str, text: bytes) -> None:
