@@ -1,4 +1,4 @@
-"""ProjectCache: its constructors, its folders, offline, and how it travels between processes."""
+"""ProjectCache: its folders, offline, its sessions and their files, and how it travels between processes."""
 
 from __future__ import annotations
 
@@ -8,26 +8,22 @@ import operator
 import os
 import pickle
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
-from project_cache import EcephysProjectCache, Key, ProjectCache
+from project_cache import ProjectCache
 from project_cache.errors import (
     ConfigurationError,
     CorruptObjectError,
-    ManifestError,
     MissingObjectError,
     OfflineError,
     ServerError,
     UnknownObjectError,
 )
-from project_cache.projects import cache_dir
-from project_cache.sources.directory import DirectorySource
 from project_cache.testing.faults import html_page, status, truncated
 from project_cache.testing.warehouse import LoopbackWarehouse
 
@@ -45,53 +41,13 @@ def visible(folder: Path) -> list[str]:
     )
 
 
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **kwargs: object) -> NoReturn:
-        raise AssertionError("a socket was opened")
-
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+# As AllenSDK has it ----------------------------------------------------------------------------
 
 
-# Constructors ----------------------------------------------------------------------------------
-
-
-def test_without_a_manifest_the_users_cache_folder_is_used_and_allensdks_manifest_written() -> None:
-    cache = EcephysProjectCache.from_warehouse()
-    folder = cache_dir() / "visual-coding-neuropixels"
-    assert cache.manifest_path == str(folder / "manifest.json")
-    data = json.loads((folder / "manifest.json").read_text())
-    assert data["manifest"][0] == {"type": "manifest_version", "value": "0.3.0"}
-    assert visible(folder) == ["manifest.json"]
-    assert [s.name for s in cache.store.sources] == ["warehouse", "aws"]
-
-
-def test_the_users_cache_folder_is_the_platforms_and_others_can_be_let_in(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("PROJECT_CACHE_DIR")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    if sys.platform == "linux":
-        assert cache_dir() == tmp_path / "project_cache"
-        EcephysProjectCache.from_warehouse()
-        umask = os.umask(0)
-        os.umask(umask)
-        assert (tmp_path / "project_cache").stat().st_mode & 0o777 == 0o777 & ~umask
-
-
-def test_allensdks_default_file_is_honoured_where_it_is(monkeypatch: pytest.MonkeyPatch, drive: Path) -> None:
-    (drive / "manifest.json").rename(drive / "ecephys_project_manifest.json")
-    monkeypatch.chdir(drive)
-    assert ProjectCache().manifest_path == str(drive / "ecephys_project_manifest.json")
-
-
-def test_a_warehouse_is_named_as_in_allensdk(tmp_path: Path) -> None:
-    cache = ProjectCache.from_warehouse("http", "127.0.0.1:9", manifest=tmp_path / "m.json")
-    (source,) = cache.store.sources
-    assert "127.0.0.1:9" in repr(source.__dict__)
-    assert (cache.fetch_api, cache.fetch_tries, cache.stream_writer) == (source, 2, None)
+def test_no_part_of_it_hides_another() -> None:
+    parts = ProjectCache.__mro__[1:-1]
+    names = [name for part in parts for name in vars(part) if not name.startswith("__")]
+    assert sorted(names) == sorted({*names} - {*vars(ProjectCache)})
 
 
 def test_constants_are_allensdks() -> None:
@@ -123,31 +79,6 @@ def test_paths_are_asked_for_as_in_allensdk(drive: Path) -> None:
 def test_what_cannot_work_is_refused_in_one_sentence(arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         ProjectCache(**arguments)
-
-
-def test_more_that_cannot_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match="LIMS"):
-        ProjectCache.from_lims()
-    with pytest.raises(ManifestError, match="There is no manifest"):
-        ProjectCache.fixed(tmp_path / "none.json")
-    with pytest.raises(ManifestError, match="There is no manifest"):
-        ProjectCache.from_warehouse(manifest=tmp_path / "none.json", offline=True)
-    assert not list(tmp_path.iterdir())
-    with pytest.raises(ManifestError, match="Leave version= out"):
-        ProjectCache(manifest=tmp_path / "none.json", version="0.2.1")
-    with pytest.raises(ManifestError, match="demo, dynamic-routing, visual-"):
-        ProjectCache.open("no-such-project")
-    monkeypatch.setenv("PROJECT_CACHE_OFFLINE", "perhaps")
-    with pytest.raises(ConfigurationError, match="can be 1 or 0"):
-        ProjectCache(manifest=tmp_path / "m.json")
-
-
-def test_asynchronous_is_the_same_download(drive: Path, tmp_path: Path) -> None:
-    with LoopbackWarehouse(drive) as warehouse:
-        cache = ProjectCache.from_warehouse(
-            "http", warehouse.host, asynchronous=True, manifest=tmp_path / "own" / "manifest.json"
-        )
-        assert cache.get_session_data(SESSION).ecephys_session_id == SESSION
 
 
 def test_the_repr_says_what_and_where_and_reads_nothing(drive: Path, tmp_path: Path) -> None:
@@ -232,16 +163,6 @@ def test_layers_are_named_by_the_environment(
     monkeypatch.setenv("PROJECT_CACHE_LAYERS", os.pathsep.join([str(drive)]))
     cache = ProjectCache(fetch_api=[], manifest=tmp_path / "own" / "manifest.json")
     assert [layer.folder for layer in cache.store.layers] == [drive]
-
-
-def test_a_slow_share_is_copied_from(drive: Path, tmp_path: Path, no_network: None) -> None:
-    cache = ProjectCache.from_directory(drive, manifest=tmp_path / "own" / "manifest.json")
-    assert isinstance(cache.store.sources[0], DirectorySource)
-    session = cache.get_session_data(SESSION)
-    assert session.path.is_relative_to(tmp_path / "own")
-    assert session.path.read_bytes() == (drive / f"session_{SESSION}" / f"session_{SESSION}.nwb").read_bytes()
-    with pytest.raises(MissingObjectError):
-        cache.store.get(Key("natural_movie", (1,)))
 
 
 # The warehouse ---------------------------------------------------------------------------------
@@ -392,17 +313,6 @@ def test_templates_are_read_from_what_allensdk_calls_h5_and_tiff(tmp_path: Path)
     np.testing.assert_array_equal(cache.get_natural_scene_template(7), scene)
     with pytest.raises(CorruptObjectError, match="not a movie template"):
         cache.get_natural_movie_template(3)
-
-
-def test_a_shipped_project_goes_by_its_name_and_its_advice_works(no_network: None) -> None:
-    cache = ProjectCache.open("visual-coding-neuropixels", offline=True)
-    assert cache.manifest_path == str(cache_dir() / "visual-coding-neuropixels" / "manifest.json")
-    with pytest.raises(
-        OfflineError, match="project-cache fetch sessions --manifest visual-coding-neuropixels$"
-    ):
-        cache.get_session_table()
-    demo = pickle.loads(pickle.dumps(ProjectCache.open("demo")))
-    assert demo.store.get(Key("sessions")).is_relative_to(cache_dir() / "demo")
 
 
 # Between processes -----------------------------------------------------------------------------

@@ -20,7 +20,6 @@ import pandas as pd
 import pytest
 
 from project_cache import ProjectCache, VisualBehaviorNeuropixelsProjectCache
-from project_cache.cache import RELEASED
 from project_cache.cloud_folder import OutdatedManifestWarning
 from project_cache.errors import (
     ConfigurationError,
@@ -36,10 +35,9 @@ from project_cache.files import digest_of
 from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
 from project_cache.manifest.schema import shipped_manifest
-from project_cache.store.links import hard_link, kept_once, reflink, relative_link
-from project_cache.testing import faults
+from project_cache.opening import RELEASED
+from project_cache.store.links import hard_link, kept_once, relative_link
 from project_cache.testing.object_stores import SeaweedServer
-from project_cache.testing.server import ObjectServer
 
 Cache = VisualBehaviorNeuropixelsProjectCache
 PROJECT = "visual-behavior-neuropixels"
@@ -417,20 +415,6 @@ def _by(ways: tuple[Any, ...], there: Path, new: Path, _: Any) -> None:
     kept_once(there, new, ways)
 
 
-def test_the_ways_to_keep_a_file_once(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    try:
-        reflink(tmp_path / "a", tmp_path / "b")
-    except OSError:
-        assert not (tmp_path / "b").exists()
-    else:
-        assert (tmp_path / "b").read_bytes() == b"abc"
-    kept_once(tmp_path / "a", tmp_path / "c", (reflink,))
-    assert (tmp_path / "c").read_bytes() == b"abc"
-    with pytest.raises(FileNotFoundError):
-        kept_once(tmp_path / "none", tmp_path / "d")
-
-
 def test_a_damaged_twin_is_not_taken(bucket: SeaweedServer, tmp_path: Path) -> None:
     cache = Cache.from_s3_cache(tmp_path)
     path = cache.get_ecephys_session(S1).path
@@ -620,7 +604,7 @@ def test_a_lock_of_a_version(bucket: SeaweedServer, filled: Path, tmp_path: Path
     assert {v.state for v in elsewhere.verify()} == {"good"}
 
 
-# By name and by address --------------------------------------------------------------------------
+# By name ---------------------------------------------------------------------------------------
 
 
 def test_a_shipped_project_by_its_name(bucket: SeaweedServer, tmp_path: Path) -> None:
@@ -643,91 +627,3 @@ def test_the_shipped_manifest_says_what_the_class_says() -> None:
     assert manifest.session_class == Cache.SESSION_CLASS
     layout = json.loads(shipped_manifest(PROJECT).read_text())["layout"]
     assert Cache.LAYOUT.items() <= layout.items()
-
-
-def own(folder: Path, **more: Any) -> dict[str, bytes]:
-    """Return the files of a small project in this package's own words."""
-    session, units = nwb(folder, "mine"), csv([{"id": 1, "snr": 2.0}])
-    objects = []
-    for key, path, content in (("session_nwb/7", "s/7.nwb", session), ("units", "units.csv", units)):
-        objects.append({"key": key, "path": path, "digest": "blake2b:" + blake2b(content).hexdigest()})
-    manifest: dict[str, Any] = {
-        "format": "project_cache/1",
-        "project": "mine",
-        "version": "3",
-        "session_class": "Session",
-    }
-    manifest |= {"layout": {}, "objects": objects, **more}
-    return {"manifest.json": json.dumps(manifest).encode(), "s/7.nwb": session, "units.csv": units}
-
-
-def test_a_project_in_a_bucket(
-    bucket: SeaweedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = bucket.client()
-    for name, content in own(tmp_path).items():
-        client.put_object(Bucket="lab", Key=f"my project/{name}", Body=content)
-    client.close()
-    for args in (
-        ("s3://lab/my%20project",),
-        ("s3://lab/my%20project/manifest.json",),
-        ("lab", "my%20project"),
-    ):
-        cache = ProjectCache.from_s3(*args, cache_dir=tmp_path / "cache")
-        assert cache.get_session_data(7).identifier == "mine"
-    assert ProjectCache.open("s3://lab/my%20project").get_session_data(7).identifier == "mine"
-    nothing_listens(monkeypatch)
-    cache = ProjectCache.open("s3://lab/my%20project", offline=True)
-    assert cache.get_session_data(7).identifier == "mine"
-    with pytest.raises(MissingObjectError, match="never opened"):
-        ProjectCache.open("s3://lab/other", offline=True)
-
-
-def test_no_project_in_a_bucket(bucket: SeaweedServer) -> None:
-    with pytest.raises(MissingObjectError, match="No project is published at s3://lab/nothing"):
-        ProjectCache.from_s3("lab", "nothing")
-    with pytest.raises(ConfigurationError, match="no address"):
-        ProjectCache.from_s3("ftp://host/project")
-
-
-def test_a_project_on_a_web_server(tmp_path: Path) -> None:
-    with ObjectServer({f"/p/{name}": content for name, content in own(tmp_path).items()}) as server:
-        cache = ProjectCache.open(server.url("/p/"))
-        assert cache.get_session_data(7).identifier == "mine"
-        assert cache.manifest.version == "3"
-
-
-def test_a_manifest_is_not_taken_from_elsewhere(tmp_path: Path) -> None:
-    with (
-        ObjectServer({f"/p/{name}": content for name, content in own(tmp_path).items()}) as other,
-        ObjectServer() as server,
-    ):
-        server.misbehave(lambda path: True, faults.redirect(other.url("/p/manifest.json")))
-        with pytest.raises(TransferError, match="was to be had from where it was asked for"):
-            ProjectCache.open(server.url("/p"))
-
-
-@pytest.mark.parametrize(
-    ("source", "why"),
-    [
-        ({"kind": "directory", "url": "/etc"}, "names a directory of this machine"),
-        ({"kind": "s3", "url": "s3://bucket/p", "requester_pays": True}, "pay for"),
-    ],
-)
-def test_a_servers_manifest_cannot_have_everything(tmp_path: Path, source: dict[str, Any], why: str) -> None:
-    files = own(tmp_path, sources=[source])
-    with (
-        ObjectServer({f"/p/{name}": content for name, content in files.items()}) as server,
-        pytest.raises(ManifestError, match=why),
-    ):
-        ProjectCache.open(server.url("/p"))
-
-
-def test_a_servers_bucket_gets_no_signature(tmp_path: Path) -> None:
-    files = own(
-        tmp_path, sources=[{"kind": "s3", "url": "s3://bucket/p", "endpoint_url": "http://127.0.0.1:9"}]
-    )
-    with ObjectServer({f"/p/{name}": content for name, content in files.items()}) as server:
-        cache = ProjectCache.open(server.url("/p"))
-    # the server itself, and the bucket that it names
-    assert [source.anonymous for source in cache.manifest.sources] == [None, True]
