@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from project_cache.errors import ProjectCacheError
     from project_cache.manifest.keys import Key
     from project_cache.manifest.model import Manifest
-    from project_cache.raw_projects import get_sessions
+    from project_cache.raw_sessions import get_sessions
     from project_cache.sessions.base import Session
     from project_cache.sessions.behavior import BehaviorSession
     from project_cache.sessions.behavior_ecephys import BehaviorEcephysSession
@@ -39,7 +39,7 @@ _HOME = {
     "DynamicRoutingSession": "project_cache.sessions.dynamic_routing",
     "EcephysSession": "project_cache.sessions.ecephys",
     "VisualBehaviorNeuropixelsProjectCache": "project_cache.visual_behavior",
-    "get_sessions": "project_cache.raw_projects",
+    "get_sessions": "project_cache.raw_sessions",
 }
 
 __all__ = [

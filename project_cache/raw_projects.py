@@ -6,7 +6,7 @@ import contextlib
 import logging
 import multiprocessing
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from project_cache.build.component_frames import named_frame
 from project_cache.build.component_source import ComponentSource
-from project_cache.build.failures import Failure
 from project_cache.build.plan import KIND, BuildPlan
-from project_cache.build.recipe import unchanged
 from project_cache.build.session_row import RowNotes, session_row
 from project_cache.build.source import BuildSource, built_project
 from project_cache.cache import ProjectCache
@@ -25,7 +23,7 @@ from project_cache.files import atomic_write, make_folder
 from project_cache.manifest.keys import Key
 from project_cache.raw.project import RawProject
 from project_cache.sessions.dynamic_routing import DynamicRoutingSession
-from project_cache.sessions.dynamic_routing_building import inputs_note, project_folder, recipe_in
+from project_cache.sessions.dynamic_routing_building import build_state, project_folder, recipe_in
 from project_cache.store.receipts import Receipt
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
     from project_cache.publishing.publication import Published
 
-__all__ = ["RawProjectCache", "get_sessions"]
+__all__ = ["RawProjectCache"]
 
 _log = logging.getLogger("project_cache")
 
@@ -234,7 +232,7 @@ class RawProjectCache(ProjectCache):
             row = noted.get(plan)
             if row is None:
                 row = noted.keep(plan, session_row(plan))
-            return {**about, **row, **self._state(plan)}
+            return {**about, **row, **build_state(self.manifest.folder, plan)}
         except ProjectCacheError as error:
             info = self.project.info(record)
             known = (
@@ -248,34 +246,6 @@ class RawProjectCache(ProjectCache):
                 "issues": "; ".join(map(str, getattr(info, "issues", ()) or ())),
                 **state,
             }
-
-    def _state(self, plan: BuildPlan) -> dict[str, str]:
-        """Return what there is of a session in the cache. Nothing is digested: sizes and times decide."""
-        folder = self.manifest.folder / f"session_{plan.session_id}"
-        built = [
-            path for path in folder.glob(f"session_{plan.session_id}_*.nwb") if not path.name.startswith(".")
-        ]
-        failures = sorted(folder.glob(".*.failed.json")) if folder.is_dir() else []
-        if not built and not failures:
-            return {"build_state": "not built", "build_detail": ""}
-        same = unchanged(inputs_note(self.manifest.folder, plan), plan)
-        if built and same:
-            return {"build_state": "built", "build_detail": str(max(built, key=lambda p: p.stat().st_mtime))}
-        if failures and same:
-            failure = Failure.read(failures[-1].with_name(failures[-1].name[1 : -len(".failed.json")]))
-            return {
-                "build_state": "failed",
-                "build_detail": failure.error if failure else "the note cannot be read",
-            }
-        if built:
-            return {
-                "build_state": "outdated",
-                "build_detail": "the raw files have changed since it was built",
-            }
-        return {
-            "build_state": "not built",
-            "build_detail": "it could not be built from what was there before",
-        }
 
     def publish(
         self,
@@ -422,64 +392,3 @@ def _build_one(what: tuple[dict[str, Any], dict[str, Any], str]) -> Path | str:
     arguments, given, session_id = what
     cache = RawProjectCache(**arguments, given=given, progress=False)
     return cache._try_build(session_id)
-
-
-def get_sessions(
-    ids: Any = None,
-    *,
-    root: Any = None,
-    registry: Any = None,
-    cache_dir: Any = None,
-    **filters_and_given: Any,
-) -> DynamicRoutingSession | Iterator[DynamicRoutingSession]:
-    """Return a session, or yield several, newest first.
-
-    Parameters
-    ----------
-    ids : str, or iterable of str, optional
-        One id gives one session; several give a generator of theirs; none gives one of all sessions of the project.
-    root, registry, cache_dir
-        As in :class:`DynamicRoutingSession`.
-    **filters_and_given
-        Flags and facts of sessions (``is_task=True``, ``is_ephys=True``, ``subject=668755``, ``project=…``) choose
-        sessions. Options of the build (``invalid_times=…``) are given to each session.
-
-    Notes
-    -----
-    Sessions of which the registry says that they have issues are left out with a warning, unless they were asked for
-    by id; so are those that cannot be opened. The generator keeps no session.
-
-    Examples
-    --------
-    >>> trials = {s.id: s.trials[:] for s in get_sessions(root="/data/raw", is_task=True)}  # doctest: +SKIP
-    """
-    import dataclasses
-
-    from project_cache.build.options import Options
-
-    options = {field.name for field in dataclasses.fields(Options)}
-    given = {name: value for name, value in filters_and_given.items() if name in options}
-    filters = {name: value for name, value in filters_and_given.items() if name not in options}
-    cache = RawProjectCache(root, registry=registry, cache_dir=cache_dir, given=given)
-    if ids is not None and (isinstance(ids, str) or not isinstance(ids, Iterable)):
-        return cache.raw_session(ids)
-    return _chosen(cache, ids, filters)
-
-
-def _chosen(
-    cache: RawProjectCache, ids: Iterable[Any] | None, filters: Mapping[str, Any]
-) -> Iterator[DynamicRoutingSession]:
-    for session_id in cache.session_ids() if ids is None else ids:
-        record = cache.project.record(session_id, known=False)
-        info = cache.project.info(record)
-        if ids is None and info is not None and info.issues:
-            warnings.warn(f"{record} is left out, having issues: {info.issues}", UserWarning, stacklevel=2)
-            continue
-        if info is not None and any(getattr(info, n, v) != v for n, v in filters.items() if hasattr(info, n)):
-            continue
-        try:
-            session = cache.raw_session(session_id)
-            if all(getattr(session, name) == value for name, value in filters.items()):
-                yield session
-        except ProjectCacheError as error:
-            _log.warning("%s is left out: %s", record, error)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from project_cache.build.assembly import write
 from project_cache.build.failures import Failure
-from project_cache.build.recipe import Recipe, read_known, write_known
+from project_cache.build.recipe import Recipe, read_known, unchanged, write_known
 from project_cache.build.source import BuildSource, built_project
 from project_cache.errors import ConfigurationError
 from project_cache.files import atomic_write, hidden, make_folder
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from project_cache.build.plan import BuildPlan
 
-__all__ = ["built", "inputs_note", "project_folder", "recipe_in", "written"]
+__all__ = ["build_state", "built", "inputs_note", "project_folder", "recipe_in", "written"]
 
 
 def project_folder(cache_dir: str | os.PathLike[str] | None, name: str = "dynamic-routing") -> Path:
@@ -43,6 +43,36 @@ def recipe_in(folder: Path, plan: BuildPlan) -> Recipe:
         make_folder(noted.parent)
         write_known(noted, files, recipe)
     return recipe
+
+
+def build_state(folder: Path, plan: BuildPlan) -> dict[str, str]:
+    """Return what there is of a session in the cache's folder, as its table says it: ``build_state``, ``build_detail``.
+
+    Nothing is digested: sizes and times decide.
+    """
+    place = folder / f"session_{plan.session_id}"
+    built = [path for path in place.glob(f"session_{plan.session_id}_*.nwb") if not path.name.startswith(".")]
+    failures = sorted(place.glob(".*.failed.json")) if place.is_dir() else []
+    if not built and not failures:
+        return {"build_state": "not built", "build_detail": ""}
+    same = unchanged(inputs_note(folder, plan), plan)
+    if built and same:
+        return {"build_state": "built", "build_detail": str(max(built, key=lambda p: p.stat().st_mtime))}
+    if failures and same:
+        failure = Failure.read(failures[-1].with_name(failures[-1].name[1 : -len(".failed.json")]))
+        return {
+            "build_state": "failed",
+            "build_detail": failure.error if failure else "the note cannot be read",
+        }
+    if built:
+        return {
+            "build_state": "outdated",
+            "build_detail": "the raw files have changed since it was built",
+        }
+    return {
+        "build_state": "not built",
+        "build_detail": "it could not be built from what was there before",
+    }
 
 
 def built(plan: BuildPlan, *, cache_dir: Any = None, retry: bool = False) -> Path:
