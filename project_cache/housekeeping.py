@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from project_cache.errors import ProjectCacheError, ReadOnlyCacheError
 from project_cache.manifest.keys import Key
-from project_cache.store.doctor import Finding, examine
 from project_cache.store.keeping import (
     Holding,
     PrunePlan,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from project_cache.manifest.model import Manifest
     from project_cache.store.blocks import BlockCache
+    from project_cache.store.doctor import Finding
     from project_cache.store.store import Store, Verdict
 
 __all__ = ["REPAIRED", "KeepsHouse"]
@@ -212,6 +212,8 @@ class KeepsHouse:
 
     def doctor(self) -> list[Finding]:
         """Return what the file system of the cache folder can do, and what follows from it. Print each."""
+        from project_cache.store.doctor import examine
+
         return examine(self.manifest.folder)
 
 

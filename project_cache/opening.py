@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from project_cache.errors import ConfigurationError
-from project_cache.manifest.cloud import is_manifest_name
 from project_cache.manifest.schema import shipped
 from project_cache.project_sessions import SESSION_CLASSES
 from project_cache.projects import (
@@ -301,6 +300,8 @@ def _filled_by_allensdk(folder: Path) -> str | None:
     """Return the name of the project whose versions a folder has, or None if it is not such a folder."""
     if not folder.is_dir() or (folder / "manifest.json").exists():
         return None
+    from project_cache.manifest.cloud import is_manifest_name
+
     for project in RELEASED:
         if any(is_manifest_name(path.name) for path in folder.glob(f"{project}_*.json")):
             return project
