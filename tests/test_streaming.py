@@ -213,6 +213,18 @@ def test_lfp_is_read_in_slices(opened: Opened, local: Any, server: ObjectServer)
     np.testing.assert_array_equal(part, local.get_lfp(probe).isel(time=slice(5000, 5100)).to_numpy())
 
 
+@pytest.mark.parametrize("said", ["all", "nothing"])
+def test_times_on_a_grid_are_not_read(opened: Opened, local: Any, server: ObjectServer, said: str) -> None:
+    session = opened(said).get_session_data(SESSION, stream=True)
+    probe = session.probes.index[0]
+    times = local.get_lfp(probe).time.to_numpy()
+    server.log.clear()
+    found = session.get_lfp(probe).time.to_numpy()
+    assert found.tobytes() == times.tobytes()
+    moved = sum(each.sent for each in server.log if each.path.endswith(".nwb"))
+    assert (moved == 0) == (said == "all")
+
+
 def test_it_can_be_taken_to_another_process(opened: Opened) -> None:
     session = opened().get_session_data(SESSION, stream=True)
     unit = next(iter(session._spike_times._where))

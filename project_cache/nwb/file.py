@@ -124,6 +124,10 @@ class NWBReader:
         """Return rows of a data set, through HDF5."""
         return read(dataset, start, stop)
 
+    def known(self, dataset: h5py.Dataset) -> NDArray[Any] | None:
+        """Return what a data set holds if that is known without reading it: never of a local file."""
+        return None
+
     def prefetch(
         self, dataset: h5py.Dataset, start: int, stop: int, columns: tuple[int, int] | None = None
     ) -> None:

@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,10 +16,8 @@ from project_cache.errors import NotNWBError
 from project_cache.nwb.arrays import check, read
 from project_cache.nwb.file import SIGNATURE, NWBReader, _version, reading
 from project_cache.nwb.links import find_group, members, require_whole
+from project_cache.nwb.skeleton import Skeleton, address_of
 from project_cache.transfer.remote import RemoteBytes, RemoteFile
-
-if TYPE_CHECKING:
-    from project_cache.nwb.skeleton import Skeleton
 
 __all__ = ["Location", "RemoteNWBReader"]
 
@@ -177,6 +175,16 @@ class RemoteNWBReader(NWBReader):
             self.prefetch(dataset, max(first, start), last)
             parts.append(read(dataset, max(first, start), last))
         return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else read(dataset, start, stop)
+
+    def known(self, dataset: h5py.Dataset) -> NDArray[Any] | None:
+        """Return what a data set holds if the skeleton knows it, each number as it is in the file."""
+        if self.skeleton is None or not self.skeleton.grids:
+            return None
+        grid = self.skeleton.grids.get(address_of(dataset))
+        if grid is None or dataset.shape != (grid.count,):
+            return None
+        check(dataset)
+        return grid.values()
 
     def prefetch(
         self, dataset: h5py.Dataset, start: int, stop: int, columns: tuple[int, int] | None = None

@@ -2,7 +2,7 @@
 
 To open a file over a network, HDF5 reads hundreds of small pieces from all over it. A skeleton is these pieces in one
 small file, made once by walking through the whole: groups, attributes, types, the place of each chunk, and small data
-sets. With it a remote file opens without a single request, and what is read then is data, and nothing else. It has the
+sets; and the times of long series, where they lie on a grid. With it a remote file opens without a single request, and what is read then is data, and nothing else. It has the
 checksum of each block of the file as well, so that what is read of a server is known to be of the file that was meant.
 """
 
@@ -13,7 +13,7 @@ import contextlib
 import io
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ import h5py
 
 from project_cache.errors import ContentError, CorruptObjectError
 from project_cache.files import new_hasher
-from project_cache.nwb.file import reading
+from project_cache.nwb.file import open_unlocked, reading
+from project_cache.nwb.grid import Grid, grid_of
 from project_cache.transfer.remote import BLOCK
 
-__all__ = ["Skeleton", "skeleton_of"]
+__all__ = ["Skeleton", "address_of", "skeleton_of"]
 
 MAGIC = b"project_cache skeleton 2\n"
 #: bytes of a block's checksum
@@ -36,6 +37,8 @@ GRAIN = 512
 SMALL = 48 << 10
 #: a skeleton is not larger than this once unpacked, whatever its head claims
 LARGEST = 1 << 30
+#: the data sets that are looked at for a grid
+TIMES = "timestamps"
 
 Range = tuple[int, int]
 
@@ -55,11 +58,22 @@ class Skeleton:
         The pieces, one after the other.
     sums : bytes
         The checksum of each block of the file, one after the other.
+    grids : mapping, optional
+        What data sets hold that need not be read, by where in the file HDF5 describes them.
     """
 
-    def __init__(self, size: int, digest: str, ranges: list[Range], data: bytes, sums: bytes) -> None:
+    def __init__(
+        self,
+        size: int,
+        digest: str,
+        ranges: list[Range],
+        data: bytes,
+        sums: bytes,
+        grids: Mapping[int, Grid] | None = None,
+    ) -> None:
         self.size = size
         self.digest = digest
+        self.grids = dict(grids or {})
         self._ranges = ranges
         self._starts = [start for start, _ in ranges]
         self._places = [0]
@@ -102,7 +116,9 @@ class Skeleton:
         """Return it as a file's contents."""
         flat = [place for each in self._ranges for place in each]
         steps = [b - a for a, b in zip([0, *flat], flat, strict=False)]
-        about = {"size": self.size, "digest": self.digest, "block": BLOCK, "steps": steps}
+        about: dict[str, Any] = {"size": self.size, "digest": self.digest, "block": BLOCK, "steps": steps}
+        if self.grids:
+            about["grids"] = [[place, *grid.to_json()] for place, grid in self.grids.items()]
         head = json.dumps(about, separators=(",", ":")).encode()
         return MAGIC + zlib.compress(len(head).to_bytes(8, "little") + head + self._sums + self._data, 6)
 
@@ -139,9 +155,10 @@ class Skeleton:
             ordered = all(int(step) >= 0 for step in about["steps"]) and all(a < b for a, b in ranges)
             if not ordered or at > size or data_at > len(body) or sum(b - a for a, b in ranges) != len(data):
                 raise ValueError("its parts do not fit together")
+            grids = {int(place): Grid.from_json(grid) for place, *grid in about.get("grids", ())}
         except (zlib.error, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise ContentError(f"{origin} is damaged ({error}). Delete it; it is fetched anew.") from error
-        return cls(size, digest, ranges, data, sums)
+        return cls(size, digest, ranges, data, sums, grids)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Skeleton.from_bytes, (self.to_bytes(),)
@@ -189,7 +206,7 @@ def skeleton_of(path: Path, digest: str | None = None) -> Skeleton:
             _walk(handle)
         ranges = _grained(recorder.ranges, size)
         data = b"".join(read_at(*each) for each in ranges)
-    return Skeleton(size, found, ranges, data, bytes(sums))
+    return Skeleton(size, found, ranges, data, bytes(sums), _grids(path))
 
 
 class _Recorder(io.RawIOBase):
@@ -234,6 +251,30 @@ def _grained(ranges: list[Range], size: int) -> list[Range]:
     return [(start, stop) for start, stop in joined]
 
 
+def address_of(node: h5py.Group | h5py.Dataset) -> int:
+    """Return where in the file HDF5 describes a node: the same by whatever name it was come to."""
+    return int(h5py.h5o.get_info(node.id).addr)
+
+
+def _grids(path: Path) -> dict[int, Grid]:
+    """Return the grids on which the times of long series lie."""
+    found: dict[int, Grid] = {}
+
+    def look(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        if not isinstance(node, h5py.Dataset) or name.rpartition("/")[2] != TIMES:
+            return
+        if not (node.external or node.is_virtual) and node.id.get_storage_size() > SMALL:
+            # what cannot be read says so to who wants it
+            with contextlib.suppress(CorruptObjectError, OSError, RuntimeError):
+                grid = grid_of(node)
+                if grid is not None:
+                    found[address_of(node)] = grid
+
+    with reading(path), open_unlocked(path) as handle:
+        handle.visititems(look)
+    return found
+
+
 # An object or an attribute that h5py cannot make sense of is nothing that anyone reads.
 _senseless = contextlib.suppress(OSError, TypeError, ValueError, KeyError, RuntimeError)
 
@@ -264,7 +305,7 @@ def _links(group: h5py.Group, seen: set[int]) -> None:
             continue
         with _senseless:
             node = group[name]
-            address = h5py.h5o.get_info(node.id).addr
+            address = address_of(node)
             if isinstance(node, h5py.Group) and address not in seen:
                 seen.add(address)
                 _links(node, seen)

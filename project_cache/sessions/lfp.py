@@ -257,6 +257,9 @@ def _times(reader: NWBReader, series: h5py.Group) -> NDArray[np.float64]:
     stored = find_dataset(series, "timestamps")
     if stored is None or stored.dtype.kind != "f" or stored.dtype.itemsize != 8 or stored.ndim != 1:
         return series_times(series)
+    known = reader.known(stored)
+    if known is not None:
+        return known
     rows = FlatRows(reader, stored.name)
     return rows.slice(0, rows.shape[0])
 

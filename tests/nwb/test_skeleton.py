@@ -16,7 +16,8 @@ import pytest
 
 from project_cache.errors import ContentError, CorruptObjectError, NotNWBError
 from project_cache.files import digest_of
-from project_cache.nwb.skeleton import MAGIC, Skeleton, skeleton_of
+from project_cache.nwb.grid import Grid
+from project_cache.nwb.skeleton import MAGIC, Skeleton, address_of, skeleton_of
 from project_cache.transfer.remote import BLOCK, RemoteFile
 
 
@@ -188,3 +189,43 @@ def test_pynwb_reads_by_it(tmp_path: Path) -> None:
         assert asked == []
         assert read.acquisition["x"].data[99_999] == 99_999
         assert len(asked) == 1
+
+
+def _timed(path: Path, **how: Any) -> Path:
+    times = 5.0 + np.arange(20_000) / 1250
+    with h5py.File(path, "w", **how) as file:
+        file.attrs["nwb_version"] = "2.7.0"
+        for name, values in (("even", times), ("odd", np.random.default_rng(0).normal(size=20_000))):
+            file.create_dataset(f"acquisition/{name}/timestamps", data=values)
+        file.create_dataset(
+            "acquisition/packed/timestamps", data=times[::-1][::-1] * 3, chunks=(1000,), compression="gzip"
+        )
+        file["acquisition/linked/timestamps"] = h5py.SoftLink("/acquisition/even/timestamps")
+        file["acquisition/twice/timestamps"] = file["acquisition/even/timestamps"]
+        file["acquisition/short/timestamps"] = times[:100]
+    return path
+
+
+@pytest.mark.parametrize("how", [{}, {"libver": "latest"}, {"userblock_size": 1024}], ids=str)
+def test_times_on_a_grid_are_in_it(tmp_path: Path, how: dict[str, Any]) -> None:
+    path = _timed(tmp_path / "a.nwb", **how)
+    skeleton = Skeleton.from_bytes(skeleton_of(path).to_bytes())
+    assert len(skeleton.grids) == 2
+    assert skeleton.nbytes < 100_000
+    file, asked = _asked(path, skeleton)
+    with file, h5py.File(path) as truth:
+        for name in ("even", "linked", "twice", "packed"):
+            times = skeleton.grids[address_of(file[f"acquisition/{name}/timestamps"])].values()
+            assert times.tobytes() == truth[f"acquisition/{name}/timestamps"][:].tobytes()
+        assert address_of(file["acquisition/odd/timestamps"]) not in skeleton.grids
+    assert asked == []
+    again = pickle.loads(pickle.dumps(skeleton))
+    assert again.grids == skeleton.grids
+
+
+def test_grids_that_lie_are_refused(tmp_path: Path) -> None:
+    skeleton = skeleton_of(_timed(tmp_path / "a.nwb"))
+    for grid in (Grid(1 << 40, 0.0, 1.0, False), Grid(5, 0.0, -1.0, False), Grid(5, float("nan"), 1.0, True)):
+        lying = Skeleton(skeleton.size, "blake3:0", [], b"", bytes(16 * 5), {7: grid})
+        with pytest.raises(ContentError, match="damaged"):
+            Skeleton.from_bytes(lying.to_bytes())
