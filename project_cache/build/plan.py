@@ -17,6 +17,7 @@ from project_cache.errors import ConfigurationError
 from project_cache.manifest.keys import Key
 
 if TYPE_CHECKING:
+    from project_cache.raw.listings import Listings
     from project_cache.raw.places import AnyPath
     from project_cache.raw.recording import RawRecording
     from project_cache.raw.registry import SessionInfo
@@ -43,6 +44,8 @@ class BuildPlan:
         The session's id, where the folder's name alone does not tell it: the second recording of a day.
     raw : {'omit', 'lfp', 'copy'}
         What a built file does with the raw AP and LFP.
+    listings : Listings, optional
+        What folders hold, where that is known already: for plans of many sessions at once.
     **given
         Options of the build (see :class:`~project_cache.build.options.Options`), and components and flags that
         are what the caller says, whatever the files say: ``is_opto=False``.
@@ -64,6 +67,7 @@ class BuildPlan:
         annotations_path: Any = None,
         session_id: str | None = None,
         raw: str = "omit",
+        listings: Listings | None = None,
         **given: Any,
     ) -> None:
         if raw not in RAW:
@@ -96,6 +100,7 @@ class BuildPlan:
             excluded_stim_file_names=self.options.excluded_stim_file_names,
             session_id=session_id,
             experiment_day=getattr(info, "experiment_day", None),
+            listings=listings,
         )
 
     def __repr__(self) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterator
 
 from project_cache.errors import CorruptObjectError, MissingObjectError
 from project_cache.raw.identity import SessionRecord
-from project_cache.raw.layouts import members_of
+from project_cache.raw.listings import Listings
 from project_cache.raw.names import extract_probe_letter, extract_subject
 from project_cache.raw.places import AnyPath, read_json
 from project_cache.raw.roots import session_of
@@ -25,12 +24,12 @@ _TABLES = (".csv", ".json")
 _DEEPEST = 3
 
 
-def is_sorted_output(folder: AnyPath) -> bool:
+def is_sorted_output(folder: AnyPath, listings: Listings) -> bool:
     """Return whether a folder holds what the spike sorting pipeline leaves."""
-    return folder.is_dir() and any(path.name in _SORTED for path in folder.iterdir())
+    return listings.is_dir(folder) and any(path.name in _SORTED for path in listings.members(folder))
 
 
-def find_sorted(root: AnyPath, session: SessionRecord) -> AnyPath | None:
+def find_sorted(root: AnyPath, session: SessionRecord, listings: Listings) -> AnyPath | None:
     """Return the folder of a session's sorted output, or None.
 
     Looked for, in this order: ``sorted/`` in the session's folder; beside that folder ``<its name>_sorted…`` (the
@@ -38,24 +37,24 @@ def find_sorted(root: AnyPath, session: SessionRecord) -> AnyPath | None:
     in it says that it is another session's, or there are others that it may be of.
     """
     inside = root / "sorted"
-    if is_sorted_output(inside):
+    if is_sorted_output(inside, listings):
         return inside
-    siblings = members_of(root.parent, f"{glob.escape(root.name)}_sorted*")[::-1]
+    siblings = listings.starting_with(root.parent, f"{root.name}_sorted")[::-1]
     for folder in siblings:
-        if is_sorted_output(folder):
+        if is_sorted_output(folder, listings):
             return folder
     beside = root.parent / "sorted"
-    if not beside.is_dir():
+    if not listings.is_dir(beside):
         return None
     for folder in (beside / root.name, beside / str(session)):
-        if is_sorted_output(folder):
+        if is_sorted_output(folder, listings):
             return folder
-    if not is_sorted_output(beside):
+    if not is_sorted_output(beside, listings):
         return None
     named = _named(beside)
     if named is None:
         # it does not say whose it is: this session's, if there is no other one here
-        others = {session_of(path.name) for path in members_of(root.parent)} - {
+        others = {session_of(path.name) for path in listings.members(root.parent)} - {
             None,
             session,
             session.with_idx(1),
@@ -73,16 +72,16 @@ def _named(folder: AnyPath) -> SessionRecord | None:
         return None
 
 
-def find_annotations(root: AnyPath) -> AnyPath | None:
+def find_annotations(root: AnyPath, listings: Listings) -> AnyPath | None:
     """Return the folder of annotations in a session's folder, or beside it, or None."""
     for folder in (root / "annotations", root.parent / "annotations"):
-        if folder.is_dir():
+        if listings.is_dir(folder):
             return folder
     return None
 
 
 def annotation_files(
-    folder: AnyPath, session: SessionRecord, experiment_day: int | None = None
+    folder: AnyPath, session: SessionRecord, experiment_day: int | None = None, *, listings: Listings
 ) -> dict[str, list[AnyPath]]:
     """Return the files with the channels' positions in the brain, by probe letter.
 
@@ -94,6 +93,8 @@ def annotation_files(
         Files that name another subject are left out.
     experiment_day : int, optional
         TissueCyte's files number the insertions of a probe by day (``Probe_A2_…``): which day this was.
+    listings : Listings
+        What folders hold.
 
     Returns
     -------
@@ -101,7 +102,7 @@ def annotation_files(
         More than one file for a probe, where they are of several days and the session's is not known.
     """
     found: dict[str, list[AnyPath]] = {}
-    for path in _files(folder, session.subject, _DEEPEST):
+    for path in _files(folder, session.subject, _DEEPEST, listings):
         if path.suffix not in _TABLES or extract_subject(path.stem) not in (None, session.subject):
             continue
         tissuecyte = _TISSUECYTE.match(path.name)
@@ -116,10 +117,10 @@ def annotation_files(
     return dict(sorted(found.items()))
 
 
-def _files(folder: AnyPath, subject: int, depth: int) -> Iterator[AnyPath]:
-    for path in members_of(folder):
-        if not path.is_dir():
+def _files(folder: AnyPath, subject: int, depth: int, listings: Listings) -> Iterator[AnyPath]:
+    # one folder may have the files of all subjects, or a folder for each: those of others are not looked at
+    for path in listings.of_subject(folder, subject):
+        if not listings.is_dir(path):
             yield path
-        # a folder for each subject: those of others need not be listed
-        elif depth > 1 and extract_subject(path.name) in (None, subject):
-            yield from _files(path, subject, depth - 1)
+        elif depth > 1:
+            yield from _files(path, subject, depth - 1, listings)

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from project_cache.raw.names import extract_camera_name, extract_date, extract_datetime, extract_subject
 from project_cache.raw.places import AnyPath, translated
+
+if TYPE_CHECKING:
+    from project_cache.raw.listings import Listings
 
 __all__ = [
     "MODALITY_FOLDERS",
@@ -55,12 +59,12 @@ def members_of(folder: AnyPath, pattern: str = "*") -> list[AnyPath]:
     return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: path.name)
 
 
-def session_root(path: AnyPath) -> AnyPath:
+def session_root(path: AnyPath, *, is_dir: bool) -> AnyPath:
     """Return the folder of the session that a folder, or a file in it, belongs to.
 
     A folder of one modality (``…/ecephys_668755_2023-08-31_12-33-31/behavior``) stands for the one above it.
     """
-    folder = path if path.is_dir() else path.parent
+    folder = path if is_dir else path.parent
     if folder.name in MODALITY_FOLDERS and extract_date(folder.parent.name) is not None:
         return folder.parent
     return folder
@@ -74,7 +78,7 @@ def layout_of(members: Iterable[AnyPath]) -> str:
     return "aind" if names & MODALITY_FOLDERS else "local"
 
 
-def raw_paths(layout: str, members: Iterable[AnyPath]) -> list[AnyPath]:
+def raw_paths(layout: str, members: Iterable[AnyPath], listings: Listings) -> list[AnyPath]:
     """Return a session's raw files, and the folders that stand for recordings (Record Nodes, zarr stores).
 
     Parameters
@@ -83,22 +87,24 @@ def raw_paths(layout: str, members: Iterable[AnyPath]) -> list[AnyPath]:
         From `layout_of`.
     members : iterable of Path or RemotePath
         What lies in the session's folder.
+    listings : Listings
+        What tells the folders among them.
     """
     out: list[AnyPath] = []
     for path in members:
-        if not path.is_dir() or is_record_node(path):
+        if not listings.is_dir(path) or is_record_node(path):
             out.append(path)
         elif path.name in NOT_RAW or path.name.endswith(_SURFACE):
             continue
         elif layout == "local":
             # two computers record three probes each: their Record Nodes may lie one level down
-            out += [inner for inner in members_of(path) if is_record_node(inner)]
+            out += [inner for inner in listings.members(path) if is_record_node(inner)]
         elif layout == "aind":
-            inside = members_of(path)
+            inside = listings.members(path)
             out += inside
             for inner in inside:
-                if "ecephys" in inner.name and inner.is_dir():
-                    out += members_of(inner)
+                if "ecephys" in inner.name and listings.is_dir(inner):
+                    out += listings.members(inner)
     return out
 
 

@@ -123,15 +123,15 @@ class RawRecording(RecordingFiles):
 
         A probe with files of several days, where the session's day is not known, is left out, with a warning.
         """
-        folder = self._annotations_path or find_annotations(self.root)
+        folder = self._annotations_path or find_annotations(self.root, self._listings)
         if folder is None:
             return {}
-        found = annotation_files(folder, self.id)
+        found = annotation_files(folder, self.id, listings=self._listings)
         if any(len(paths) > 1 for paths in found.values()):
             day = self._experiment_day
             if day is None and self.insertions is not None:
                 day = self.insertions.experiment_day
-            found = annotation_files(folder, self.id, day)
+            found = annotation_files(folder, self.id, day, listings=self._listings)
         several = {letter: paths for letter, paths in found.items() if len(paths) > 1}
         for letter, paths in several.items():
             warnings.warn(

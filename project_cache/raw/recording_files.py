@@ -13,6 +13,7 @@ from project_cache.raw import layouts
 from project_cache.raw.derived import find_sorted
 from project_cache.raw.identity import SessionRecord
 from project_cache.raw.layouts import members_of
+from project_cache.raw.listings import Listings
 from project_cache.raw.names import extract_aind_session_id, extract_camera_name
 from project_cache.raw.places import AnyPath, place
 
@@ -41,17 +42,20 @@ class RecordingFiles:
         excluded_stim_file_names: Iterable[str] = (),
         session_id: str | None = None,
         experiment_day: int | None = None,
+        listings: Listings | None = None,
     ) -> None:
         given = place(path)
         if isinstance(given, Path):
             given = given.absolute()
-        if not given.exists():
+        self._listings = Listings() if listings is None else listings
+        is_dir = self._listings.is_dir(given)
+        if not is_dir and not given.exists():
             raise MissingObjectError(
                 f"There is no {given}: a session's raw folder, or a file in it, is needed."
             )
-        self.root: AnyPath = layouts.session_root(given)
+        self.root: AnyPath = layouts.session_root(given, is_dir=is_dir)
         # of a folder with the task files of many days, the one that was named tells which is meant
-        self._file_name = None if given.is_dir() else given.name
+        self._file_name = None if is_dir else given.name
         self._sorted_data_path = _given(sorted_data_path)
         self._annotations_path = _given(annotations_path)
         self._excluded = (
@@ -68,7 +72,7 @@ class RecordingFiles:
 
     @cached_property
     def _members(self) -> list[AnyPath]:
-        return members_of(self.root)
+        return self._listings.members(self.root)
 
     @cached_property
     def layout(self) -> str:
@@ -78,7 +82,7 @@ class RecordingFiles:
     @cached_property
     def raw_data_paths(self) -> tuple[AnyPath, ...]:
         """All raw files, and the folders that stand for recordings."""
-        return tuple(layouts.raw_paths(self.layout, self._members))
+        return tuple(layouts.raw_paths(self.layout, self._members, self._listings))
 
     @cached_property
     def id(self) -> SessionRecord:
@@ -111,7 +115,8 @@ class RecordingFiles:
         )
 
     def _files(self, *suffixes: str) -> list[AnyPath]:
-        return [path for path in self.raw_data_paths if path.suffix in suffixes and not path.is_dir()]
+        is_dir = self._listings.is_dir
+        return [path for path in self.raw_data_paths if path.suffix in suffixes and not is_dir(path)]
 
     def _one(self, what: str, found: list[AnyPath]) -> AnyPath | None:
         """Return the only, or else the largest, of the files found."""
@@ -172,7 +177,8 @@ class RecordingFiles:
     @cached_property
     def record_nodes(self) -> tuple[AnyPath, ...]:
         """The folders of Open Ephys' Record Nodes; clipped copies of a cloud folder before any others."""
-        nodes = [path for path in self.raw_data_paths if layouts.is_record_node(path) and path.is_dir()]
+        is_dir = self._listings.is_dir
+        nodes = [path for path in self.raw_data_paths if layouts.is_record_node(path) and is_dir(path)]
         clipped = [path for path in nodes if path.parts[-3:-1] == ("ecephys", "ecephys_clipped")]
         return tuple(clipped or nodes)
 
@@ -180,7 +186,8 @@ class RecordingFiles:
     def compressed_path(self) -> AnyPath | None:
         """The folder ``ecephys_compressed``, with a zarr store for each stream."""
         folders = [*self._members, *self.raw_data_paths]
-        return next((path for path in folders if path.name == "ecephys_compressed" and path.is_dir()), None)
+        is_dir = self._listings.is_dir
+        return next((path for path in folders if path.name == "ecephys_compressed" and is_dir(path)), None)
 
     @cached_property
     def settings_xml_paths(self) -> tuple[AnyPath, ...]:
@@ -208,7 +215,7 @@ class RecordingFiles:
     @cached_property
     def sorted_path(self) -> AnyPath | None:
         """The folder of sorted output."""
-        return self._sorted_data_path or find_sorted(self.root, self.id)
+        return self._sorted_data_path or find_sorted(self.root, self.id, self._listings)
 
     @cached_property
     def surface_root_path(self) -> AnyPath | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from project_cache.errors import MissingObjectError, UnknownObjectError
 from project_cache.raw.identity import AINDSessionRecord, SessionRecord
-from project_cache.raw.layouts import members_of, surface_name
+from project_cache.raw.layouts import surface_name
+from project_cache.raw.listings import Listings
 from project_cache.raw.names import extract_aind_session_id, extract_session_id, is_session_name
 from project_cache.raw.places import AnyPath, RemotePath, place
 
@@ -65,9 +66,10 @@ def recordings_by_session(root: str | AnyPath) -> dict[SessionRecord, AnyPath]:
         return {itself: folder}
     found: dict[SessionRecord, AnyPath] = {}
     assets: dict[SessionRecord, list[AnyPath]] = defaultdict(list)
-    for path in members_of(folder):
+    listings = Listings()
+    for path in listings.members(folder):
         session = session_of(path.name)
-        if session is None or not path.is_dir():
+        if session is None or not listings.is_dir(path):
             continue
         if extract_aind_session_id(path.name) == path.name:
             assets[session.with_idx(0)].append(path)
