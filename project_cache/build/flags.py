@@ -64,7 +64,7 @@ def is_annotated(raw: RawRecording) -> bool:
 def is_task(raw: RawRecording, clock: SessionClock) -> bool:
     """Return whether there is a task file, with times that can be trusted."""
     if raw.layout == "tables":
-        return "trials" in raw.tables
+        return "trials" in raw.table_paths
     return raw.task is not None and raw.task.stem not in clock.issues
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,11 @@ from typing import Any
 from project_cache.errors import ComponentUnavailable, MissingDataError, UnknownObjectError
 
 __all__ = ["Graph"]
+
+
+@functools.cache
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
 
 
 class Graph:
@@ -84,7 +90,7 @@ class Graph:
     def _needed(self, function: Callable[..., Any]) -> dict[str, Any]:
         return {
             name: self[name] if parameter.default is parameter.empty else self.get(name, parameter.default)
-            for name, parameter in inspect.signature(function).parameters.items()
+            for name, parameter in _parameters(function).items()
         }
 
     def _input(self, name: str) -> Any:
@@ -128,7 +134,7 @@ class Graph:
         found: set[str] = set()
         waiting = [name]
         while waiting:
-            for need in inspect.signature(self.function(waiting.pop())).parameters:
+            for need in _parameters(self.function(waiting.pop())):
                 if need not in found:
                     found.add(need)
                     if need in self._functions:

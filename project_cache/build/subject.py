@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from project_cache.build.clock import SessionClock
     from project_cache.raw.recording import RawRecording
 
-__all__ = ["described", "subject"]
+__all__ = ["described", "genotype_of", "subject"]
 
 
 def subject(raw: RawRecording, clock: SessionClock) -> Subject:
@@ -23,6 +23,13 @@ def subject(raw: RawRecording, clock: SessionClock) -> Subject:
     if not said:
         return Subject(subject_id=str(raw.id.subject), species="Mus musculus")
     return Subject(**described(said, str(raw.id.subject), clock.start_time))
+
+
+def genotype_of(said: Mapping[str, Any] | None) -> str | None:
+    """Return the genotype that a subject.json says, without making anything else of it."""
+    details = said.get("subject_details") if said else None
+    genotype = {**(said or {}), **(details if isinstance(details, dict) else {})}.get("genotype")
+    return genotype if isinstance(genotype, str) else None
 
 
 def described(said: Mapping[str, Any], subject_id: str, start: datetime) -> dict[str, Any]:

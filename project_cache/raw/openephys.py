@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from project_cache.errors import CorruptObjectError, MissingDataError, MissingObjectError, ProjectCacheError
 from project_cache.raw.places import AnyPath, place, read_json
-from project_cache.raw.settings import ProbeInfo, Settings, read_settings
+from project_cache.raw.settings import ProbeInfo, Settings, read_rig, read_settings
 from project_cache.raw.streams import RemoteFrames, Stream, read_sync_messages
 
 __all__ = ["OpenEphys", "RemoteFrames", "Stream", "read_sync_messages"]
+
+_T = TypeVar("_T")
 
 
 class OpenEphys:
@@ -56,13 +58,17 @@ class OpenEphys:
 
     @cached_property
     def _settings_and_errors(self) -> tuple[list[Settings], list[ProjectCacheError]]:
+        return self._from_settings(read_settings)
+
+    def _from_settings(self, read_one: Callable[[AnyPath], _T]) -> tuple[list[_T], list[ProjectCacheError]]:
+        """Return what is read of each Record Node's settings.xml, and why those of others cannot be read."""
         read, failed = [], []
         for node in self.record_nodes:
             files: list[Any] = sorted(node.glob("settings*.xml"))
             try:
                 if not files:
                     raise MissingObjectError(f"{node} has no settings.xml.")
-                read.append(read_settings(files[0]))
+                read.append(read_one(files[0]))
             except ProjectCacheError as error:
                 failed.append(error)
         return read, failed
@@ -70,14 +76,7 @@ class OpenEphys:
     @property
     def settings(self) -> Settings:
         """The first Record Node's settings that can be read (those of the others agree, or `probes` says so)."""
-        read, failed = self._settings_and_errors
-        if not read:
-            raise (
-                failed[0]
-                if failed
-                else MissingDataError("There is no Record Node: nothing tells the probes.")
-            )
-        return read[0]
+        return _first(*self._settings_and_errors)
 
     @property
     def start_time(self) -> datetime | None:
@@ -89,10 +88,10 @@ class OpenEphys:
         """The version of Open Ephys."""
         return self.settings.version
 
-    @property
+    @cached_property
     def rig(self) -> str | None:
         """The rig that the computer belongs to (``"NP3"``), if it is one that is known."""
-        return self.settings.rig
+        return _first(*self._from_settings(read_rig))
 
     @cached_property
     def probes(self) -> dict[str, ProbeInfo]:
@@ -214,6 +213,12 @@ class OpenEphys:
             if hash_mark and owner == f"{experiment.name}_{node.name}":
                 found[stream] = each
         return found
+
+
+def _first(read: list[_T], failed: list[ProjectCacheError]) -> _T:
+    if not read:
+        raise failed[0] if failed else MissingDataError("There is no Record Node: nothing tells the probes.")
+    return read[0]
 
 
 def _folders(path: AnyPath, prefix: str) -> list[Any]:

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -32,6 +33,7 @@ from project_cache.transfer.remote import RemoteFile
 __all__ = [
     "AnyPath",
     "RemotePath",
+    "held_open",
     "opened_hdf5",
     "place",
     "read_json",
@@ -278,6 +280,26 @@ def translated(path: AnyPath) -> Iterator[None]:
         ) from error
 
 
+#: the files that this thread holds open, and what closes them
+_held: ContextVar[tuple[dict[AnyPath, h5py.File], contextlib.ExitStack] | None] = ContextVar(
+    "held", default=None
+)
+
+
+@contextlib.contextmanager
+def held_open() -> Iterator[None]:
+    """Keep the HDF5 files that are opened in the block open until its end: each is opened once, not for each value.
+
+    Only in this thread, and only what is read and closed again soon: nobody else could change the files meanwhile.
+    """
+    with contextlib.ExitStack() as stack:
+        before = _held.set(({}, stack))
+        try:
+            yield
+        finally:
+            _held.reset(before)
+
+
 @contextlib.contextmanager
 def opened_hdf5(path: AnyPath) -> Iterator[h5py.File]:
     """Yield an HDF5 file, open for reading; of a remote one only the bytes that are asked for are fetched.
@@ -289,13 +311,15 @@ def opened_hdf5(path: AnyPath) -> Iterator[h5py.File]:
     CorruptObjectError
         It is no HDF5 file, or what is read inside the block turns out to be damaged.
     """
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as own:
+        held, stack = _held.get() or ({}, own)
         try:
-            with translated(path):
-                source = path if isinstance(path, Path) else stack.enter_context(path.open("rb"))
-                keywords = {"locking": False} if isinstance(path, Path) else {}
-                file = stack.enter_context(h5py.File(source, "r", **keywords))
-            yield file
+            if path not in held:
+                with translated(path):
+                    source = path if isinstance(path, Path) else stack.enter_context(path.open("rb"))
+                    keywords = {"locking": False} if isinstance(path, Path) else {}
+                    held[path] = stack.enter_context(h5py.File(source, "r", **keywords))
+            yield held[path]
         except ProjectCacheError:
             raise
         except OSError as error:

@@ -114,6 +114,10 @@ class RawProject:
         """Return what the registry says of a session, or None."""
         return self.registry.get(str(record))
 
+    def folder(self, session_id: str) -> AnyPath | None:
+        """Return the raw folder of a session by its id in full, or None where it is in none of the roots."""
+        return self._folders.get(session_id)
+
     def resolve(self, record: SessionRecord) -> AnyPath:
         """Return the raw folder of a session.
 

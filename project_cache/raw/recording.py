@@ -299,11 +299,18 @@ class RawRecording(RecordingFiles):
         return self._described("session.json")
 
     @cached_property
+    def table_paths(self) -> dict[str, AnyPath]:
+        """The files of `tables`, by today's names."""
+        from project_cache.raw.trial_tables import table_paths
+
+        return table_paths(self.root) if self.layout == "tables" else {}
+
+    @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables of a session that is known by them only, with today's names of tables and columns."""
-        from project_cache.raw.trial_tables import read_tables
+        from project_cache.raw.trial_tables import read_table
 
-        return read_tables(self.root) if self.layout == "tables" else {}
+        return {name: read_table(path) for name, path in self.table_paths.items()}
 
     @cached_property
     def table_descriptions(self) -> dict[str, dict[str, str]]:

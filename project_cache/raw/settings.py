@@ -6,7 +6,7 @@ import contextlib
 import re
 import warnings
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from project_cache.errors import CorruptObjectError, MissingDataError
 from project_cache.raw.places import AnyPath, place, translated
 
-__all__ = ["ProbeInfo", "Settings", "letters_by_port", "probe_letter", "read_settings"]
+__all__ = ["ProbeInfo", "Settings", "letters_by_port", "probe_letter", "read_rig", "read_settings"]
 
 LETTERS = "ABCDEF"
 
@@ -174,23 +174,49 @@ def read_settings(path: str | AnyPath) -> Settings:
         There is no such file; it may not be read; it is not what Open Ephys writes.
     """
     where = place(path)
-    with translated(where):
-        content = where.read_bytes()
-    try:
-        root = ElementTree.fromstring(content)
+    with _parsed(where) as root:
         return _settings(where, root)
+
+
+def read_rig(path: str | AnyPath) -> str | None:
+    """Return the rig of a settings.xml, if it is one that is known, without a look at the probes.
+
+    Raises
+    ------
+    MissingObjectError, UnreadableObjectError, CorruptObjectError
+        As `read_settings`.
+    """
+    with _parsed(place(path)) as root:
+        return RIGS.get(_machine(_info(root)).upper())
+
+
+@contextlib.contextmanager
+def _parsed(path: AnyPath) -> Iterator[ElementTree.Element]:
+    with translated(path):
+        content = path.read_bytes()
+    try:
+        yield ElementTree.fromstring(content)
     except (ElementTree.ParseError, ValueError, TypeError, AttributeError) as error:
         raise CorruptObjectError(
-            f"{where} is no settings file of Open Ephys ({error}). Copy it again."
+            f"{path} is no settings file of Open Ephys ({error}). Copy it again."
         ) from error
 
 
-def _settings(path: AnyPath, root: ElementTree.Element) -> Settings:
+def _info(root: ElementTree.Element) -> ElementTree.Element:
     info = root.find("INFO")
     if root.tag != "SETTINGS" or info is None:
         raise ValueError("it has no INFO")
+    return info
+
+
+def _machine(info: ElementTree.Element) -> str:
     machine = info.find("MACHINE")
-    name = "" if machine is None else machine.get("name", "")
+    return "" if machine is None else machine.get("name", "")
+
+
+def _settings(path: AnyPath, root: ElementTree.Element) -> Settings:
+    info = _info(root)
+    name = _machine(info)
     plugins = [each for each in root.iter("PROCESSOR") if _has_probes(each)]
     probes = [probe for plugin in plugins for probe in _probes(path, plugin)]
     return Settings(

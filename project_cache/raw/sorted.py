@@ -155,7 +155,7 @@ class SortedOutput:
 
     @cached_property
     def _found(self) -> tuple[dict[str, list[AnyPath]], dict[str, str]]:
-        """Return the postprocessed folders of each probe that can be used, and why others cannot."""
+        """Return the postprocessed folders of each probe that can be used, and why those of others cannot."""
         from project_cache.raw import sorted_analyzer, sorted_legacy
 
         check = sorted_analyzer.incomplete if self.layout == "analyzer" else sorted_legacy.incomplete
@@ -169,13 +169,7 @@ class SortedOutput:
                 skipped[letter] = why
             else:
                 found.setdefault(letter, []).append(each)
-        for letter in found:
-            skipped.pop(letter, None)
-        for each in self._sorted_names:
-            letter = str(probe_letter(each))
-            if letter not in found:
-                skipped.setdefault(letter, f"{each} was sorted, but not postprocessed")
-        return found, skipped
+        return found, {letter: why for letter, why in skipped.items() if letter not in found}
 
     @cached_property
     def _sorted_names(self) -> list[str]:
@@ -190,10 +184,29 @@ class SortedOutput:
         """Letters of the probes that have sorted output."""
         return tuple(sorted(self._found[0]))
 
-    @property
+    @cached_property
     def skipped(self) -> dict[str, str]:
         """Letters of the probes whose output is not complete, and what it lacks."""
-        return self._found[1]
+        found, skipped = self._found
+        skipped = dict(skipped)
+        for each in self._sorted_names:
+            letter = str(probe_letter(each))
+            if letter not in found:
+                skipped.setdefault(letter, f"{each} was sorted, but not postprocessed")
+        return skipped
+
+    def count_units(self, letter: str) -> int:
+        """Return how many units were sorted from a probe, by the sorter's list of them: nothing else is read.
+
+        Raises
+        ------
+        MissingDataError, CorruptObjectError
+            The probe was not sorted; the list is damaged.
+        """
+        from project_cache.raw import sorted_analyzer, sorted_legacy
+
+        count = sorted_analyzer.count_units if self.layout == "analyzer" else sorted_legacy.count_units
+        return sum(count(self.path, each) for each in self._folders(letter))
 
     def groups(self, letter: str) -> list[SortedProbe]:
         """Return what was sorted from a probe: one element, or one for each shank that was sorted apart.

@@ -13,7 +13,7 @@ from project_cache.raw.compressed import ZarrGroup
 from project_cache.raw.places import AnyPath
 from project_cache.raw.sorted import SortedProbe, channel_numbers, texts
 
-__all__ = ["incomplete", "read"]
+__all__ = ["count_units", "incomplete", "read"]
 
 NEEDED = (
     "sorting/unit_ids",
@@ -36,6 +36,12 @@ def incomplete(root: AnyPath, folder: AnyPath) -> str | None:
     except ProjectCacheError as error:
         return str(error).rstrip(".")
     return f"{folder} has no {', '.join(missing)}" if missing else None
+
+
+def count_units(root: AnyPath, folder: AnyPath) -> int:
+    """Return how many units the sorting of a recording lists."""
+    del root
+    return int(ZarrGroup(folder).array("sorting/unit_ids").shape[0])
 
 
 def read(

@@ -13,7 +13,7 @@ from project_cache.errors import CorruptObjectError, MissingObjectError
 from project_cache.raw.places import AnyPath, read_json, read_npy, translated
 from project_cache.raw.sorted import SortedProbe, channel_numbers, texts
 
-__all__ = ["incomplete", "read"]
+__all__ = ["count_units", "incomplete", "read"]
 
 #: folders of sortings, the first that is there is used
 SORTINGS = ("sorting_precurated", "curated")
@@ -46,6 +46,23 @@ def _sorting(root: AnyPath, folder: AnyPath) -> AnyPath | None:
 
 def _has_spikes(sorting: AnyPath) -> bool:
     return (sorting / "spikes.npy").is_file() or (sorting / "sorting_cached.npz").is_file()
+
+
+def count_units(root: AnyPath, folder: AnyPath) -> int:
+    """Return how many units the sorting of a recording lists."""
+    sorting = _sorting(root, folder)
+    if sorting is None:
+        raise MissingObjectError(f"There is no sorting of {folder.name} in {root}.")
+    if (sorting / "spikes.npy").is_file():
+        return len(_listed_units(sorting))
+    return len(_cached_spikes(sorting / "sorting_cached.npz")[0])
+
+
+def _listed_units(sorting: AnyPath) -> NDArray[Any]:
+    info = read_json(sorting / "numpysorting_info.json")
+    if not isinstance(info, dict) or "unit_ids" not in info:
+        raise CorruptObjectError(f"{sorting / 'numpysorting_info.json'} lists no units.")
+    return np.asarray(info["unit_ids"])
 
 
 def read(
@@ -114,10 +131,7 @@ def _spikes(sorting: AnyPath) -> tuple[NDArray[np.int64], NDArray[np.int64], NDA
     if not (sorting / "spikes.npy").is_file():
         return _cached_spikes(sorting / "sorting_cached.npz")
     spikes = read_npy(sorting / "spikes.npy")
-    info = read_json(sorting / "numpysorting_info.json")
-    if not isinstance(info, dict) or "unit_ids" not in info:
-        raise CorruptObjectError(f"{sorting / 'numpysorting_info.json'} lists no units.")
-    own_ids = np.asarray(info["unit_ids"])
+    own_ids = _listed_units(sorting)
     if own_ids.dtype.kind not in "iu":
         own_ids = np.arange(len(own_ids))
     if spikes.dtype.names:

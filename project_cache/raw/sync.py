@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -233,7 +234,8 @@ class SyncFile:
                     raise self._damaged("its data have not a counter and a state in each row")
                 if found.dtype.kind not in "iu":
                     raise self._damaged(f"its data are {found.dtype}, not integers")
-                data = found[:]
+                data = _in_place(self.path, found)
+                data = found[:] if data is None else data
             except (KeyError, OSError, RuntimeError) as error:
                 if isinstance(error, CorruptObjectError):
                     raise
@@ -242,3 +244,14 @@ class SyncFile:
         # a 32-bit counter at 100 kHz goes round after 11.9 hours
         ticks[1:] += np.cumsum(np.diff(ticks) < -(_TICKS_32 // 2)) * _TICKS_32
         return ticks, np.ascontiguousarray(data[:, -1]).astype(np.uint32)
+
+
+def _in_place(path: AnyPath, dataset: h5py.Dataset) -> npt.NDArray[Any] | None:
+    """Return a data set from where it lies in the file as it is, or None: other threads wait for HDF5, not for this."""
+    offset = dataset.id.get_offset()
+    if not isinstance(path, Path) or offset is None or not dataset.dtype.isnative or dataset.external:
+        return None
+    if dataset.id.get_type().get_size() != dataset.dtype.itemsize:
+        return None
+    found = np.fromfile(path, dataset.dtype, dataset.size, offset=offset)
+    return found.reshape(dataset.shape) if found.size == dataset.size else None

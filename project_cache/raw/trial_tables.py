@@ -7,6 +7,7 @@ sessions have.
 
 from __future__ import annotations
 
+import csv
 import io
 from typing import Any
 
@@ -18,7 +19,15 @@ from project_cache.raw.layouts import members_of
 from project_cache.raw.places import AnyPath, translated
 from project_cache.raw.subject import read_description
 
-__all__ = ["COLUMN_NAMES", "TABLE_NAMES", "read_table", "read_table_descriptions", "read_tables"]
+__all__ = [
+    "COLUMN_NAMES",
+    "TABLE_NAMES",
+    "count_rows",
+    "read_table",
+    "read_table_descriptions",
+    "read_tables",
+    "table_paths",
+]
 
 #: the names of tables, then and now
 TABLE_NAMES = {
@@ -60,7 +69,35 @@ def read_tables(root: AnyPath) -> dict[str, pd.DataFrame]:
     CorruptObjectError
         A file is no such table.
     """
-    return {name: read_table(path) for name, path in _tables(root, ".csv").items()}
+    return {name: read_table(path) for name, path in table_paths(root).items()}
+
+
+def count_rows(path: AnyPath) -> int:
+    """Return how many rows a table has; what is in them is not looked at.
+
+    Raises
+    ------
+    CorruptObjectError
+        It is no table of trials, or a row has more cells than there are columns.
+    """
+    with translated(path):
+        text = path.read_bytes().decode("utf-8")
+    try:
+        header, *rows = (row for row in csv.reader(io.StringIO(text, newline="")) if row)
+    except (ValueError, csv.Error) as error:
+        raise CorruptObjectError(
+            f"{path} is no table of trials: it is empty, or damaged ({error})."
+        ) from error
+    names = [COLUMN_NAMES.get(name, name) for name in header]
+    if "start_time" not in names or len(set(names)) < len(names):
+        raise _no_trials(path)
+    if any(len(row) > len(names) for row in rows):
+        raise CorruptObjectError(f"{path} has rows of more than its {len(names)} columns.")
+    return len(rows)
+
+
+def _no_trials(path: AnyPath) -> CorruptObjectError:
+    return CorruptObjectError(f"{path} is no table of trials: it has no start_time, or a column twice.")
 
 
 def read_table(path: AnyPath) -> pd.DataFrame:
@@ -78,7 +115,7 @@ def read_table(path: AnyPath) -> pd.DataFrame:
         # as text: Python's own float() gives the double that was written, pandas' parser its neighbour at times
         table = pd.read_csv(io.BytesIO(path.read_bytes()), dtype=str).rename(columns=COLUMN_NAMES)
     if "start_time" not in table or table.columns.duplicated().any():
-        raise CorruptObjectError(f"{path} is no table of trials: it has no start_time, or a column twice.")
+        raise _no_trials(path)
     for name in table.columns:
         if name.startswith("is_"):
             table[name] = _truth(path, table[name])
@@ -110,7 +147,7 @@ def _numbers(path: AnyPath, column: pd.Series[str]) -> pd.Series[Any]:
 def read_table_descriptions(root: AnyPath) -> dict[str, dict[str, str]]:
     """Return what the columns of a session's tables are, by today's names of table and column."""
     described = {}
-    for name, path in _tables(root, ".json").items():
+    for name, path in table_paths(root, ".json").items():
         columns = read_description(path).get("column_names_to_descriptions")
         if not isinstance(columns, dict):
             raise CorruptObjectError(f"{path} does not describe columns (column_names_to_descriptions).")
@@ -120,6 +157,7 @@ def read_table_descriptions(root: AnyPath) -> dict[str, dict[str, str]]:
     return described
 
 
-def _tables(root: AnyPath, suffix: str) -> dict[str, AnyPath]:
+def table_paths(root: AnyPath, suffix: str = ".csv") -> dict[str, AnyPath]:
+    """Return the files of a session's tables, or those of another suffix beside them, by today's names of tables."""
     files = [path for path in members_of(root / "intervals") if path.suffix == suffix]
     return {TABLE_NAMES.get(path.stem, path.stem): path for path in files}

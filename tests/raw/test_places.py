@@ -11,6 +11,7 @@ import os
 import pickle
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -28,6 +29,7 @@ from project_cache.errors import (
 from project_cache.raw.places import (
     AnyPath,
     RemotePath,
+    held_open,
     opened_hdf5,
     place,
     read_json,
@@ -410,3 +412,29 @@ def test_a_real_server_of_buckets(folder: Path, tmp_path: Path, monkeypatch: pyt
                 assert path.stat() == place(str(path)).stat()
                 data = path.read_bytes()
                 assert path.stat().etag == (f'"{hashlib.md5(data).hexdigest()}"' if data else None)
+
+
+def test_held_open_a_file_is_opened_once(folder: Path) -> None:
+    path = folder / "20230831T120415.h5"
+
+    def elsewhere() -> h5py.File:
+        with opened_hdf5(path) as file:
+            return file
+
+    with held_open():
+        with opened_hdf5(path) as first:
+            pass
+        with opened_hdf5(path) as second:
+            assert second is first
+            assert second["data"][1, 1] == 3
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(elsewhere).result() is not first
+        with pytest.raises(CorruptObjectError, match="damaged"), opened_hdf5(folder / "damaged.h5"):
+            pass
+        with held_open(), opened_hdf5(path) as inner:
+            assert inner is not first
+        assert first
+    assert not first
+    with opened_hdf5(path) as after:
+        pass
+    assert not after

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from project_cache.errors import CorruptObjectError, MissingDataError, MissingObjectError
-from project_cache.raw.settings import letters_by_port, probe_letter, read_settings
+from project_cache.raw.settings import letters_by_port, probe_letter, read_rig, read_settings
 
 
 def written(
@@ -92,7 +92,7 @@ def test_real_files_are_read(
 
 def test_the_real_rig_of_the_project_is_known(shared: Path) -> None:
     settings = read_settings(shared / "data/dynamic_routing/open_ephys/settings.xml")
-    assert settings.rig == "NP1"
+    assert settings.rig == "NP1" == read_rig(settings.path)
     assert settings.start_time == datetime(2023, 11, 21, 12, 29, 21)
     first = settings.probes[0]
     assert (first.name, first.serial_number, first.slot, first.port, first.reference) == (

@@ -154,6 +154,7 @@ def write_analyzer(root: Path, letter: str, t: Truth, group: int | None = None, 
 def check(output: SortedOutput, t: Truth, channels: list[int], letter: str = "A") -> None:
     (probe,) = output.groups(letter)
     assert probe.letter == letter
+    assert output.count_units(letter) == len(t.cluster_ids)
     assert probe.unit_ids.tolist() == t.cluster_ids.tolist()
     assert np.array_equal(probe.spike_samples, t.samples)
     assert np.array_equal(probe.spike_units, t.units)

@@ -12,7 +12,7 @@ import pytest
 from project_cache.errors import CorruptObjectError
 from project_cache.raw.recording import RawRecording
 from project_cache.raw.roots import recordings_by_session
-from project_cache.raw.trial_tables import read_table, read_table_descriptions, read_tables
+from project_cache.raw.trial_tables import count_rows, read_table, read_table_descriptions, read_tables
 
 
 @pytest.fixture
@@ -54,6 +54,22 @@ def test_tables_get_todays_names(folder: Path) -> None:
     }
     assert recording.session_description == {"session_id": folder.name}
     assert (recording.is_task, recording.is_sync, recording.stim_paths) == (False, False, ())
+
+
+def test_rows_are_counted_without_being_read(folder: Path) -> None:
+    paths = RawRecording(folder).table_paths
+    assert {name: count_rows(path) for name, path in paths.items()} == {
+        "aud_rf_mapping_trials": 0,
+        "trials": 2,
+    }
+    trials = paths["trials"]
+    for text in ('start_time,a\r\n1,"x\ny"\r\n\r\n2\r\n', "a,start_time\n1,2\n3,4"):
+        trials.write_bytes(text.encode())
+        assert count_rows(trials) == len(pd.read_csv(trials)) == 2
+    for text in ("", "stop_time\n1\n", "start_time,index,trial_index\n1,2,3\n", "start_time\n1,2,3\n"):
+        trials.write_text(text)
+        with pytest.raises(CorruptObjectError, match="task_trials"):
+            count_rows(trials)
 
 
 def test_an_empty_table_has_its_columns(folder: Path) -> None:
