@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 from project_cache.build.component_frames import named_frame
 from project_cache.build.component_source import ComponentSource
 from project_cache.build.plan import KIND, BuildPlan
-from project_cache.build.session_row import RowNotes, session_row
 from project_cache.build.source import BuildSource, built_project
 from project_cache.cache import ProjectCache
 from project_cache.errors import BuildError, MissingObjectError, ProjectCacheError, UnknownObjectError
 from project_cache.files import atomic_write, make_folder
 from project_cache.manifest.keys import Key
 from project_cache.raw.project import RawProject
+from project_cache.session_rows import SessionRows
 from project_cache.sessions.dynamic_routing import DynamicRoutingSession
-from project_cache.sessions.dynamic_routing_building import build_state, project_folder, recipe_in
+from project_cache.sessions.dynamic_routing_building import project_folder, recipe_in
 from project_cache.store.receipts import Receipt
 
 if TYPE_CHECKING:
@@ -210,42 +210,21 @@ class RawProjectCache(ProjectCache):
         ----------
         suppress : iterable of str, optional
             Columns to leave out.
+
+        Notes
+        -----
+        What was read of a folder is kept in the cache and holds for as long as the folder looks the same. Who
+        interrupts keeps what had been read by then.
         """
         import pandas as pd
 
-        noted = RowNotes(self.manifest.folder / "session_rows.json")
-        rows = [
-            {"session_id": session_id, **self._row(session_id, noted)} for session_id in self.session_ids()
-        ]
-        noted.write()
-        frame = pd.DataFrame(rows)
+        frame = pd.DataFrame(self._rows().rows(self.session_ids()))
         if frame.empty:
             frame = pd.DataFrame({"session_id": pd.Series(dtype=str)})
         return frame.set_index("session_id").drop(columns=list(suppress or ()), errors="ignore")
 
-    def _row(self, session_id: str, noted: RowNotes) -> dict[str, Any]:
-        """Return what the table says of a session; a session that cannot be read says why."""
-        record = self.project.record(session_id)
-        about = {"subject_id": int(record.subject), "date": str(record.date)}
-        try:
-            plan = self.plan(session_id)
-            row = noted.get(plan)
-            if row is None:
-                row = noted.keep(plan, session_row(plan))
-            return {**about, **row, **build_state(self.manifest.folder, plan)}
-        except ProjectCacheError as error:
-            info = self.project.info(record)
-            known = (
-                {"project": str(info.project), "is_ephys": bool(info.is_ephys)} if info is not None else {}
-            )
-            newest = self._newest(session_id)
-            state = {"build_state": "built" if newest else "impossible", "build_detail": str(error)}
-            return {
-                **about,
-                **known,
-                "issues": "; ".join(map(str, getattr(info, "issues", ()) or ())),
-                **state,
-            }
+    def _rows(self) -> SessionRows:
+        return SessionRows(self.project, self.plan, self.manifest, self.store.layers, self.progress)
 
     def publish(
         self,
@@ -292,17 +271,17 @@ class RawProjectCache(ProjectCache):
         """Write the table that is published: flags and counts, and nothing about this machine."""
         import pandas as pd
 
-        noted = RowNotes(self.manifest.folder / "session_rows.json")
+        table = self._rows()
         rows = []
         records = [self.project.record(session_id, known=False) for session_id in session_ids]
-        for record in sorted(records, key=lambda record: (str(record.date), str(record)), reverse=True):
+        records.sort(key=lambda record: (str(record.date), str(record)), reverse=True)
+        here = [session_id for session_id in map(str, records) if self.project.folder(session_id) is not None]
+        looked = dict(zip(here, table.rows(here), strict=True))
+        for record in records:
             session_id = str(record)
             row = {"session_id": session_id, "subject_id": int(record.subject), "date": str(record.date)}
-            try:
-                self.project.resolve(self.project.record(session_id))
-                row |= self._row(session_id, noted)
-            except (MissingObjectError, UnknownObjectError):
-                row |= noted.last(session_id) or {}  # its recording is not here any more
+            # of one whose recording is not here any more, what was noted last
+            row |= looked[session_id] if session_id in looked else table.notes.last(session_id) or {}
             if row.pop("build_state", "") == "outdated":
                 warnings.warn(
                     f"{session_id} is published as it was built, and {row['build_detail']}. Ask for it to build it anew.",
@@ -313,7 +292,6 @@ class RawProjectCache(ProjectCache):
             for root in map(str, self.project.roots):
                 row["issues"] = str(row.get("issues") or "").replace(f"{root.rstrip('/')}/", "")
             rows.append(row)
-        noted.write()
         if not rows:
             return
         path = self.manifest.locate(Key("sessions"))

@@ -28,6 +28,7 @@ FLOORS = [
         "file_projects",
         "raw_projects",
         "raw_sessions",
+        "session_rows",
         "housekeeping",
         "cloud_folder",
         "cloud_cache",

@@ -6,13 +6,19 @@ import contextlib
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from project_cache._version import __version__
+from project_cache.build.subject import genotype_of
 from project_cache.errors import ProjectCacheError, StoreError
 from project_cache.files import atomic_write, make_folder, new_hasher
+from project_cache.raw.places import held_open
+from project_cache.raw.sorted import SortedOutput
+from project_cache.raw.trial_tables import count_rows
 
 if TYPE_CHECKING:
+    from project_cache.build.graph import Graph
     from project_cache.build.plan import BuildPlan
     from project_cache.raw.places import AnyPath
 
@@ -28,9 +34,24 @@ FLAGS = (
 def session_row(plan: BuildPlan) -> dict[str, Any]:
     """Return a session's row: flags, type, numbers of trials and units, and what is wrong with it.
 
-    What cannot be read is None, and why stands in ``issues``.
+    What cannot be read is None, and why stands in ``issues``. No more is read than that: spikes, for example, are not,
+    nor is it found out whether they could be.
     """
+    with held_open():
+        return _row(plan, _graph(plan))
+
+
+def _graph(plan: BuildPlan) -> Graph:
+    """Return the plan's graph, in which the subject is no more than its genotype: all that flags depend on."""
     graph = plan.graph()
+    if "subject" not in plan.given:
+        # what cannot be read says so when it is asked for
+        with contextlib.suppress(ProjectCacheError):
+            graph.set("subject", SimpleNamespace(genotype=genotype_of(plan.raw.subject)))
+    return graph
+
+
+def _row(plan: BuildPlan, graph: Graph) -> dict[str, Any]:
     row: dict[str, Any] = {}
     issues: list[str] = []
     for name in FLAGS:
@@ -57,25 +78,21 @@ def session_row(plan: BuildPlan) -> dict[str, Any]:
 
 def _trials(plan: BuildPlan) -> int:
     if plan.raw.layout == "tables":
-        return len(plan.raw.tables.get("trials", ()))
+        trials = plan.raw.table_paths.get("trials")
+        return 0 if trials is None else count_rows(trials)
     return plan.raw.task.n_trials if plan.raw.task is not None else 0
 
 
 def _units(plan: BuildPlan) -> int:
-    if not plan.raw.is_sorted or plan.raw.sorted is None:
+    if plan.raw.sorted_path is None:
         return 0
-    found = plan.raw.sorted
+    found = SortedOutput(plan.raw.sorted_path)
     skipped = plan.options.probe_letters_to_skip
-    return sum(
-        len(group.unit_ids)
-        for letter in found.probes
-        if letter not in skipped
-        for group in found.groups(letter)
-    )
+    return sum(found.count_units(letter) for letter in found.probes if letter not in skipped)
 
 
 class RowNotes:
-    """Rows of sessions from before, which hold for as long as their folders look the same.
+    """Rows of sessions from before, which hold for as long as their folders look the same; any thread may ask.
 
     A folder looks the same while the names, sizes and times of its members are the same. Where nothing can be written,
     rows are made anew each time.
@@ -89,17 +106,24 @@ class RowNotes:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._new: dict[str, Any] = {}
+        self._written = 0
         try:
             self._noted = dict(json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             self._noted = {}
 
-    def get(self, plan: BuildPlan) -> dict[str, Any] | None:
-        """Return a session's row if its folder looks as it did, else None."""
+    def row(self, plan: BuildPlan) -> dict[str, Any]:
+        """Return a session's row: the one from before if its folder looks as it did, else a new one, which is noted."""
+        look = _look(plan)
         noted = self._noted.get(plan.session_id)
-        if isinstance(noted, dict) and noted.get("look") == _look(plan):
-            return self.last(plan.session_id)
-        return None
+        if isinstance(noted, dict) and noted.get("look") == look:
+            row = self.last(plan.session_id)
+            if row is not None:
+                return row
+        # as it is when it is read again
+        made: dict[str, Any] = json.loads(json.dumps(session_row(plan), default=str))
+        self._new[plan.session_id] = {"look": look, "row": made}
+        return dict(made)
 
     def last(self, session_id: str) -> dict[str, Any] | None:
         """Return the row that a session had when it was noted last, whatever has become of its folder."""
@@ -107,19 +131,15 @@ class RowNotes:
         row = noted.get("row") if isinstance(noted, dict) else None
         return dict(row) if isinstance(row, dict) else None
 
-    def keep(self, plan: BuildPlan, row: dict[str, Any]) -> dict[str, Any]:
-        """Note a session's row, and return it as it is when it is read again."""
-        row = dict(json.loads(json.dumps(row, default=str)))
-        self._new[plan.session_id] = {"look": _look(plan), "row": row}
-        return row
-
     def write(self) -> None:
-        """Put the notes on the disk, if there are new ones."""
-        if self._new:
+        """Put the notes on the disk, if there are new ones since the last time."""
+        new = dict(self._new)
+        if len(new) > self._written:
+            self._written = len(new)
             with contextlib.suppress(StoreError, OSError):
                 make_folder(self.path.parent)
                 with atomic_write(self.path, durable=False) as temporary:
-                    temporary.write_text(json.dumps({**self._noted, **self._new}), "utf-8")
+                    temporary.write_text(json.dumps({**self._noted, **new}), "utf-8")
 
 
 def _look(plan: BuildPlan) -> str:
