@@ -17,7 +17,8 @@ from project_cache.nwb.arrays import check, read
 from project_cache.nwb.file import SIGNATURE, NWBReader, _version, reading
 from project_cache.nwb.links import find_group, members, require_whole
 from project_cache.nwb.skeleton import Skeleton, address_of
-from project_cache.transfer.remote import RemoteBytes, RemoteFile
+from project_cache.transfer.remote import RemoteBytes
+from project_cache.transfer.remote_file import RemoteFile
 
 __all__ = ["Location", "RemoteNWBReader"]
 

@@ -28,7 +28,7 @@ from project_cache.raw.buckets import bucket
 from project_cache.raw.ranged import Ranges
 from project_cache.raw.stores import RemoteStat, RemoteStore
 from project_cache.raw.web_folders import web_server
-from project_cache.transfer.remote import RemoteFile
+from project_cache.transfer.remote_file import RemoteFile
 
 __all__ = [
     "AnyPath",

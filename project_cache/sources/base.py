@@ -10,7 +10,7 @@ from project_cache.manifest.keys import Key
 from project_cache.store.part import Part
 
 if TYPE_CHECKING:
-    from project_cache.transfer.remote import Address
+    from project_cache.transfer.ranges import Address
 
 __all__ = ["Filled", "Progress", "Source", "Streams", "silent"]
 

@@ -14,7 +14,7 @@ from project_cache.store.part import Part
 from project_cache.transfer.address import redacted
 from project_cache.transfer.content import Expect
 from project_cache.transfer.download import download
-from project_cache.transfer.remote import Address
+from project_cache.transfer.ranges import Address
 from project_cache.transfer.retry import Clock, Policy
 from project_cache.transfer.transport import Transport
 

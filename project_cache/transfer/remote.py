@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import io
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from project_cache.errors import ContentError, MissingObjectError, ServerError
-from project_cache.transfer.address import redacted
-from project_cache.transfer.request import ask
-from project_cache.transfer.retry import Budget, Clock, Policy
-from project_cache.transfer.transport import Answer, Dropped, Transport
+from project_cache.errors import ContentError
+from project_cache.transfer.ranges import GAP, Address, Range, Ranges, coalesced
 
-__all__ = ["BLOCK", "Address", "Blocks", "RemoteBytes", "RemoteFile", "coalesced"]
+__all__ = ["BLOCK", "Blocks", "RemoteBytes"]
 
 #: objects are fetched, checked and kept in blocks of so many bytes
 BLOCK = 128 << 10
-#: two ranges that are no further apart are one request: on a usual line that is sooner than a second one
-GAP = 256 << 10
-#: what one of several requests brings at most
-PIECE = 8 << 20
 #: how much more than a place is fetched to either side where nothing is known of what will be read, and up to how
 #: much that grows: twice as much after every second place
 AROUND, AROUND_MOST = 512 << 10, 1 << 20
@@ -37,34 +26,6 @@ MEMORY = 128 << 20
 #: so much is got at once before it is handed on, so that it is in memory for as long as it is needed
 WINDOW = 64 << 20
 
-Range = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where an object can be read by ranges, and how.
-
-    Attributes
-    ----------
-    url : str
-        With whatever secrets it has, which are not shown.
-    transport : Transport
-        Makes the requests.
-    headers : mapping
-        Sent with every request to that host.
-    policy, clock : Policy, Clock
-        Patience and time.
-    """
-
-    url: str
-    transport: Transport
-    headers: Mapping[str, str]
-    policy: Policy
-    clock: Clock
-
-    def __repr__(self) -> str:
-        return f"Address({redacted(self.url)!r})"
-
 
 class Blocks(Protocol):
     """Where blocks are kept beyond the life of the process."""
@@ -74,23 +35,6 @@ class Blocks(Protocol):
 
     def write(self, block: int, data: bytes) -> None:
         """Keep a block."""
-
-
-def coalesced(ranges: Iterable[Range], gap: int = GAP, piece: int = PIECE) -> list[Range]:
-    """Return ranges joined where they are near one another, and cut where they are long.
-
-    Examples
-    --------
-    >>> coalesced([(0, 10), (5, 20), (30, 40)], gap=10), coalesced([(0, 25)], piece=10)
-    ([(0, 40)], [(0, 10), (10, 20), (20, 25)])
-    """
-    joined: list[list[int]] = []
-    for start, stop in sorted(r for r in ranges if r[1] > r[0]):
-        if joined and start - joined[-1][1] <= gap:
-            joined[-1][1] = max(joined[-1][1], stop)
-        else:
-            joined.append([start, stop])
-    return [(at, min(at + piece, stop)) for start, stop in joined for at in range(start, stop, piece)]
 
 
 class RemoteBytes:
@@ -114,12 +58,6 @@ class RemoteBytes:
 
     Attributes
     ----------
-    size : int
-        Bytes; -1 while that is not known.
-    validator : str or None
-        The version's ETag.
-    requests, received : int
-        How many requests were made, and how many bytes they brought.
     readahead : bool
         Whether more than what is read is fetched with it. Not where it is known what will be read.
 
@@ -140,34 +78,47 @@ class RemoteBytes:
         check: Callable[[int, bytes], None] | None = None,
         keep: Callable[[RemoteBytes], Blocks | None] | None = None,
     ) -> None:
-        self.address = address
-        self.size = -1 if size is None else size
-        self.validator = validator
         self.readahead = True
-        self.requests = self.received = 0
+        self._ranges = Ranges(address, size=size, validator=validator)
         self._check, self._keep = check, keep
-        self._date: str | None = None
         self._memory: dict[int, bytes] = {}
         self._disk: Blocks | None = None
         self._looked = False
         self._jumps, self._ahead, self._end = 0, 0, -1
         self._run, self._run_end = 0, -NEAR - 1
-        self._transport, self._pid = address.transport, os.getpid()
 
     def __repr__(self) -> str:
-        return (
-            f"<RemoteBytes {redacted(self.address.url)}: {self.requests} requests, {self.received:,} bytes>"
-        )
+        return f"<RemoteBytes {self.shown}: {self.requests} requests, {self.received:,} bytes>"
+
+    @property
+    def size(self) -> int:
+        """Bytes; -1 while that is not known."""
+        return self._ranges.size
+
+    @property
+    def validator(self) -> str | None:
+        """The version's ETag."""
+        return self._ranges.validator
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made."""
+        return self._ranges.requests
+
+    @property
+    def received(self) -> int:
+        """How many bytes they brought."""
+        return self._ranges.received
 
     @property
     def shown(self) -> str:
         """The address, without its secrets."""
-        return redacted(self.address.url)
+        return self._ranges.shown
 
     @property
     def met(self) -> bool:
         """Whether the server has answered."""
-        return self.received > 0
+        return self._ranges.met
 
     def begin(self, length: int = BLOCK) -> None:
         """Ask the server what it has, unless it was asked already; the first bytes come along."""
@@ -259,7 +210,7 @@ class RemoteBytes:
                 # what version it is must be known before several are asked for
                 first = pieces.pop(0)
                 self._store(first[0], self._get(*first))
-            with ThreadPoolExecutor(min(len(pieces), self.address.policy.connections)) as pool:
+            with ThreadPoolExecutor(min(len(pieces), self._ranges.address.policy.connections)) as pool:
                 for piece, data in zip(pieces, pool.map(lambda p: self._get(*p), pieces), strict=True):
                     self._store(piece[0], data)
 
@@ -268,6 +219,14 @@ class RemoteBytes:
         self._memory.clear()
 
     # Blocks ------------------------------------------------------------------------------------
+
+    def _get(self, start: int, stop: int) -> bytes:
+        """Return the bytes of a range of blocks, by a request; each of them is checked."""
+        data = self._ranges.get(start, stop)
+        if self._check is not None:
+            for at in range(0, len(data), BLOCK):
+                self._check((start + at) // BLOCK, data[at : at + BLOCK])
+        return data
 
     def _block(self, n: int) -> bytes | None:
         data = self._memory.get(n)
@@ -299,148 +258,3 @@ class RemoteBytes:
                 self._remember(n, block)
                 if disk is not None:
                     disk.write(n, block)
-
-    # Requests ----------------------------------------------------------------------------------
-
-    def _line(self) -> Transport:
-        # a forked child must not talk over its parent's connections
-        if self._pid != os.getpid():
-            self._transport, self._pid = copy.copy(self.address.transport), os.getpid()
-        return self._transport
-
-    def _get(self, start: int, stop: int) -> bytes:
-        """Return the bytes of a range by one request, or several where the line fails."""
-        if self.size >= 0:
-            stop = min(stop, self.size)
-        transport = self._line()
-        budget = Budget(self.address.policy, self.address.clock)
-
-        def send() -> Answer:
-            headers = {
-                **self.address.headers,
-                "Range": f"bytes={start}-{stop - 1}",
-                "Accept-Encoding": "identity",
-            }
-            if self.validator is not None:
-                headers[transport.condition] = self.validator
-            self.requests += 1
-            return transport.get(self.address.url, headers)
-
-        return ask(send, lambda answer: self._taken(answer, start, stop), shown=self.shown, budget=budget)
-
-    def _taken(self, answer: Answer, start: int, stop: int) -> bytes:
-        self._accept(answer, start)
-        stop = min(stop, self.size)
-        data = bytearray()
-        for block in answer.blocks():
-            data += block
-            if len(data) > stop - start:
-                raise ContentError(f"The server of {self.shown} sent more than was asked for.")
-        self.received += len(data)
-        if len(data) != stop - start:
-            raise Dropped("the answer was cut short")
-        whole = bytes(data)
-        if self._check is not None:
-            for at in range(0, len(whole), BLOCK):
-                self._check((start + at) // BLOCK, whole[at : at + BLOCK])
-        return whole
-
-    def _accept(self, answer: Answer, start: int) -> None:
-        """Raise if an answer is not the range that was asked for, of the version that was begun with."""
-        if answer.status in (404, 410):
-            raise MissingObjectError(f"There is no {self.shown}.")
-        if answer.status == 412 or (answer.status == 200 and self.validator is not None):
-            raise self._changed()
-        where, _, total = answer.headers.get("content-range", "").removeprefix("bytes ").partition("/")
-        first, _, last = where.partition("-")
-        ranged = first == str(start) and all(
-            n.isascii() and n.isdigit() and len(n) < 19 for n in (last, total)
-        )
-        if answer.status == 416:
-            raise self._changed() if self.size >= 0 else ContentError(f"{self.shown} is empty.")
-        if answer.status == 200:
-            raise ContentError(
-                f"The server of {self.shown} does not send parts of files, so nothing can be streamed from it. Fetch "
-                f"the file instead (stream=False)."
-            )
-        if answer.status != 206:
-            raise ServerError(
-                f"{self.shown} cannot be read: the server answered {answer.status}.", answer.status
-            )
-        encoding = answer.headers.get("content-encoding", "").strip().lower()
-        # "aws-chunked" is left by some uploads to S3, and says nothing of the bytes
-        if not ranged or encoding not in ("", "identity", "aws-chunked"):
-            raise ContentError(
-                f"The server sent something else than the part of {self.shown} that was asked for."
-            )
-        if self.size not in (-1, int(total)):
-            raise self._changed()
-        tag, date = answer.headers.get("etag", ""), answer.headers.get("last-modified")
-        if tag.startswith('"'):
-            # servers that do not know the condition send the part of whatever they have
-            if self.validator not in (None, tag):
-                raise self._changed()
-            self.validator = tag
-        elif self._date not in (None, date):
-            raise self._changed()
-        self._date = date
-        self.size = int(total)
-
-    def _changed(self) -> ContentError:
-        if self.met:
-            return ContentError(f"{self.shown} was changed while it was read. Open the session again.")
-        return ContentError(
-            f"{self.shown} is another version than the one that was meant. Update the project, or open the session again."
-        )
-
-
-class RemoteFile(io.RawIOBase):
-    """Remote bytes as a file that HDF5 can read.
-
-    Parameters
-    ----------
-    read_at : callable
-        Returns the bytes of a range.
-    size : int
-        Of the whole.
-    name : str
-        What h5py calls the file.
-    """
-
-    def __init__(self, read_at: Callable[[int, int], bytes], size: int, name: str = "a remote file") -> None:
-        super().__init__()
-        self._read_at, self._size, self._at, self._name = read_at, size, 0, name
-
-    def __repr__(self) -> str:
-        return self._name
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move, and return the position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError("a position before the start of the file")
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer from the position on."""
-        view = memoryview(buffer).cast("B")
-        stop = min(self._at + len(view), self._size)
-        if stop <= self._at:
-            return 0
-        data = self._read_at(self._at, stop)
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)

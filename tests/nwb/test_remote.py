@@ -29,7 +29,8 @@ from project_cache.nwb.skeleton import skeleton_of
 from project_cache.sessions.base import Session
 from project_cache.testing.faults import changed, reset, status
 from project_cache.testing.server import ObjectServer
-from project_cache.transfer.remote import BLOCK, Address, RemoteBytes
+from project_cache.transfer.ranges import Address
+from project_cache.transfer.remote import BLOCK, RemoteBytes
 from project_cache.transfer.retry import Clock, Policy
 from project_cache.transfer.transport import WebTransport
 
@@ -297,7 +298,8 @@ def test_where_it_is(path: Path, opened: Open, server: ObjectServer) -> None:
 END = """
 import sys
 from project_cache.nwb.remote import RemoteNWBReader
-from project_cache.transfer.remote import Address, RemoteBytes
+from project_cache.transfer.ranges import Address
+from project_cache.transfer.remote import RemoteBytes
 from project_cache.transfer.retry import Clock, Policy
 from project_cache.transfer.transport import WebTransport
 reader = RemoteNWBReader(RemoteBytes(Address(sys.argv[1], WebTransport(), {}, Policy(), Clock())))

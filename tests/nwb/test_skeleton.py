@@ -18,7 +18,8 @@ from project_cache.errors import ContentError, CorruptObjectError, NotNWBError
 from project_cache.files import digest_of
 from project_cache.nwb.grid import Grid
 from project_cache.nwb.skeleton import MAGIC, Skeleton, address_of, skeleton_of
-from project_cache.transfer.remote import BLOCK, RemoteFile
+from project_cache.transfer.remote import BLOCK
+from project_cache.transfer.remote_file import RemoteFile
 
 
 def _write(path: Path, **how: Any) -> Path:

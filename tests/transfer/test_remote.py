@@ -24,7 +24,8 @@ from project_cache.testing.faults import (
 )
 from project_cache.testing.server import ObjectServer, Served
 from project_cache.transfer import remote
-from project_cache.transfer.remote import BLOCK, Address, RemoteBytes, RemoteFile, coalesced
+from project_cache.transfer.ranges import Address
+from project_cache.transfer.remote import BLOCK, RemoteBytes
 from project_cache.transfer.retry import Clock, Policy
 from project_cache.transfer.transport import WebTransport
 
@@ -278,34 +279,6 @@ def test_a_forked_child_has_a_line_of_its_own(opened: Callable[..., RemoteBytes]
     os.close(write)
 
 
-def test_it_can_be_read_as_a_file(opened: Callable[..., RemoteBytes]) -> None:
-    remote_bytes = opened()
-    remote_bytes.begin()
-    file = RemoteFile(remote_bytes.read_at, remote_bytes.size)
-    assert file.read(10) == DATA[:10]
-    file.seek(-4, os.SEEK_END)
-    assert file.tell() == len(DATA) - 4
-    assert file.read() == DATA[-4:]
-    assert file.read() == b""
-    assert file.readable()
-    assert file.seekable()
-
-
 def test_transports_can_be_taken_to_another_process() -> None:
     transport = WebTransport(Policy(connections=3))
     assert pickle.loads(pickle.dumps(transport))._policy == transport._policy
-
-
-@pytest.mark.parametrize(
-    ("ranges", "expected"),
-    [
-        ([], []),
-        ([(5, 5)], []),
-        ([(0, 10), (20, 30)], [(0, 30)]),
-        ([(0, 10), (21, 30)], [(0, 10), (21, 30)]),
-        ([(20, 30), (0, 10), (5, 25)], [(0, 30)]),
-        ([(0, 130)], [(0, 100), (100, 130)]),
-    ],
-)
-def test_ranges_are_joined_and_cut(ranges: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
-    assert coalesced(ranges, gap=10, piece=100) == expected
