@@ -20,7 +20,7 @@ from project_cache.store.keeping import (
     prune,
     unpin,
 )
-from project_cache.store.part import sweep_below
+from project_cache.store.owners import sweep_below
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from project_cache.errors import ConfigurationError, MissingObjectError
 from project_cache.files import hidden, translated
 from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
-from project_cache.store.part import orphans
+from project_cache.store.owners import orphans
 from project_cache.store.receipts import Receipt
 
 __all__ = [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from project_cache.errors import LockTimeoutError
 from project_cache.files import hidden, translated
-from project_cache.store.part import owners
+from project_cache.store.owners import owners
 
 __all__ = ["object_lock"]
 

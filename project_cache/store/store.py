@@ -31,7 +31,8 @@ from project_cache.sources.base import Filled, Progress, Source, silent
 from project_cache.store.check import check_format
 from project_cache.store.keeping import used
 from project_cache.store.locks import object_lock
-from project_cache.store.part import Part, sweep
+from project_cache.store.owners import sweep
+from project_cache.store.part import Part
 from project_cache.store.receipts import Receipt
 
 __all__ = ["Store", "Verdict"]

@@ -39,7 +39,8 @@ from project_cache.manifest.model import Manifest
 from project_cache.manifest.objects import ObjectEntry, Objects
 from project_cache.sources.base import Filled
 from project_cache.sources.directory import DirectorySource
-from project_cache.store.part import Part, orphans
+from project_cache.store.owners import orphans
+from project_cache.store.part import Part
 from project_cache.store.receipts import Receipt
 from project_cache.store.store import Store
 

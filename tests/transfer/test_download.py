@@ -18,7 +18,8 @@ from project_cache.errors import (
     TransferTimeoutError,
 )
 from project_cache.sources.base import Filled
-from project_cache.store.part import Journal, Part
+from project_cache.store.journal import Journal
+from project_cache.store.part import Part
 from project_cache.testing import faults
 from project_cache.testing.faults import Fault
 from project_cache.testing.server import ObjectServer, Served

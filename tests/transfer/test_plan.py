@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from project_cache.store.part import Journal
+from project_cache.store.journal import Journal
 from project_cache.transfer.plan import Again, Asked, Continue, Fail, Restart, judge, next_request
 
 HELD = Journal(origin="http://h/a", validator='"v1"', size=100)
