@@ -33,7 +33,6 @@ def project_summary(
         Those that are in memory.
     """
     folders = [layer.folder for layer in store.layers]
-    found = {key: size for key, (_, size, _) in dict(store._known).items()}
     sources = ", ".join(source.name for source in store.sources) or "none: what is in the folders is all"
     facts = [Item("folder", str(manifest.folder))]
     if manifest.description:
@@ -54,7 +53,7 @@ def project_summary(
                 open=True,
                 brief=False,
             ),
-            Section("files found so far", tuple(_files(found)), open=True, brief=False),
+            Section("files found so far", tuple(_files(store.sizes())), open=True, brief=False),
             Section("kinds of objects", tuple(Item(kind) for kind in manifest.layout.kinds())),
             Section("calls", tuple(Item(called(cls, name), first_line(cls, name)) for name in calls)),
         ),

@@ -7,7 +7,7 @@ from typing import Protocol, Self, cast
 
 from project_cache.files import new_hasher
 
-__all__ = ["Hasher", "RunningDigest", "copyable"]
+__all__ = ["Hasher", "RunningDigest", "algorithm_of", "copyable"]
 
 #: a mark is made every so many bytes, or a thousand times in a large object
 MARK_BYTES = 8 << 20
@@ -26,6 +26,17 @@ class Hasher(Protocol):
 
     def copy(self) -> Self:
         """Return another that has had the same bytes."""
+
+
+def algorithm_of(digest: str) -> str:
+    """Return what a digest was made with.
+
+    Examples
+    --------
+    >>> algorithm_of("sha256:e3b0c442")
+    'sha256'
+    """
+    return digest.partition(":")[0]
 
 
 def copyable(algorithm: str) -> Hasher:

@@ -5,77 +5,30 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shlex
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from project_cache.errors import (
-    ContentError,
-    CorruptObjectError,
-    MissingObjectError,
-    OfflineError,
-    ProjectCacheError,
-    StoreError,
-    TransferError,
-    UnknownObjectError,
-    UnreadableObjectError,
-)
-from project_cache.files import digest_of, make_folder, publish
+from project_cache.errors import ProjectCacheError, StoreError, UnknownObjectError
+from project_cache.files import make_folder
 from project_cache.manifest.keys import Key
 from project_cache.manifest.model import Manifest
-from project_cache.sources.base import Filled, Progress, Source, silent
-from project_cache.store.check import check_format
-from project_cache.store.keeping import used
+from project_cache.sources.base import Progress, Source, silent
+from project_cache.store import verdicts
+from project_cache.store.filling import ProgressFactory, fill, give_up
+from project_cache.store.layers import Found, Layers
 from project_cache.store.locks import object_lock
-from project_cache.store.owners import sweep
-from project_cache.store.part import Part
-from project_cache.store.receipts import Receipt
+from project_cache.store.verdicts import Verdict
 
 __all__ = ["Store", "Verdict"]
 
 _log = logging.getLogger("project_cache")
 
-#: how often, at most, a file is looked at that others replace while it is verified
-_LOOKS = 4
-#: makes the progress of one object: called with its key, gives a context manager of a :data:`Progress`
-ProgressFactory = Callable[[Key], contextlib.AbstractContextManager[Progress]]
-
 
 @contextlib.contextmanager
 def _nobody(key: Key) -> Iterator[Progress]:
     yield silent
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What :meth:`Store.verify` says of one object.
-
-    Attributes
-    ----------
-    key : Key
-        The object.
-    path : pathlib.Path
-        Its file.
-    state : str
-        ``good`` (the digest is the one it should be), ``seen`` (whole as far as its format tells; no digest was
-        known, it is from now on), ``corrupt``, ``unreadable`` or ``missing``.
-    detail : str
-        Why.
-    """
-
-    key: Key
-    path: Path
-    state: str
-    detail: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the object can be used."""
-        return self.state in ("good", "seen")
 
 
 class Store:
@@ -117,7 +70,8 @@ class Store:
         self.tries = max(1, tries)
         self.progress = progress or _nobody
         self.lock_timeout = lock_timeout
-        self._known: dict[Key, tuple[Path, int, int]] = {}
+        self._layers = Layers(self.manifest, self.layers)
+        self._known: dict[Key, Found] = {}
         self._streamed: set[Key] = set()
         self._busy: dict[Key, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -150,16 +104,13 @@ class Store:
         """
         known = self._known.get(key)
         if known is not None:
-            path, size, mtime_ns = known
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                if status.st_size == size and status.st_mtime_ns == mtime_ns:
-                    return path
+            if known.unchanged():
+                return known.path
             self._known.pop(key, None)
         found, _ = self._find(key)
         if found is not None:
             return found
-        if not self._allowed(key):
+        if not self._layers.allow(key):
             raise UnknownObjectError(
                 f"{key} is not among the {len(self.manifest.objects)} objects that the lock {self.manifest.path} names, so "
                 f"the analysis that was frozen did not use it. Open the project itself for it, and freeze again."
@@ -238,60 +189,12 @@ class Store:
         return self._find(key)[0]
 
     def _find(self, key: Key) -> tuple[Path | None, list[StoreError]]:
-        trouble: list[StoreError] = []
-        for layer in (*self.layers, self.manifest) if self._allowed(key) else ():
-            if key.kind not in layer.layout.kinds():
-                continue
-            try:
-                path = layer.locate(key)
-                status = path.stat()
-                receipt = self._check(key, path, status)
-            except (FileNotFoundError, NotADirectoryError, UnknownObjectError):
-                continue
-            except CorruptObjectError as error:
-                trouble.append(error)
-                continue
-            except UnreadableObjectError:
-                raise
-            except OSError as error:
-                raise UnreadableObjectError(
-                    f"{path} cannot be looked at ({error.strerror or error}). It was not fetched again: check the "
-                    f"permissions of its folder, and the drive."
-                ) from error
-            if receipt is not None and layer is self.manifest:
-                used(path, receipt.noted)
-            self._known[key] = (path, status.st_size, status.st_mtime_ns)
-            return path, trouble
-        return None, trouble
+        found, trouble = self._layers.find(key)
+        return None if found is None else self._noted(key, found), trouble
 
-    def _allowed(self, key: Key) -> bool:
-        """Return whether the manifest lets an object be used: a lock names all that may."""
-        return self.manifest.frozen is None or self.manifest.objects.get(key) is not None
-
-    def _check(self, key: Key, path: Path, status: os.stat_result) -> Receipt | None:
-        """Raise if a file is not the object; a receipt that fits makes the look inside unnecessary, and is returned."""
-        entry = self.manifest.entry(key)
-        if entry.size is not None and entry.size != status.st_size:
-            raise CorruptObjectError(
-                f"{path} has {status.st_size:,} bytes; the manifest says {entry.size:,}."
-            )
-        receipt = Receipt.read(path)
-        if receipt is not None and receipt.fits(status.st_size, status.st_mtime_ns):
-            if entry.digest and _same_kind(entry.digest, receipt.digest) and entry.digest != receipt.digest:
-                raise CorruptObjectError(f"{path} is another version ({receipt.digest}) than the manifest's.")
-            if self.manifest.frozen is None or not entry.digest or _same_kind(entry.digest, receipt.digest):
-                return receipt
-        check_format(key, path, status.st_size)
-        if self.manifest.frozen is not None and entry.digest:
-            # a lock is about these very bytes, so nobody's word is taken for them
-            found = digest_of(path, entry.digest.partition(":")[0])
-            if found != entry.digest:
-                raise CorruptObjectError(
-                    f"{path} is not what was frozen: its digest is {found}, not {entry.digest}."
-                )
-            if path == self.manifest.locate(key):
-                Receipt.of(path, key, found).write(path)
-        return None
+    def _noted(self, key: Key, found: Found) -> Path:
+        self._known[key] = found
+        return found.path
 
     # Fetching ----------------------------------------------------------------------------------
 
@@ -310,11 +213,8 @@ class Store:
             chosen = [source for source in chosen if source.name in order]
         return sorted(chosen, key=lambda source: order.get(source.name, len(order)))
 
-    def _fetch(self, key: Key, trouble: list[StoreError], progress: ProgressFactory | None = None) -> Path:
-        sources = self.sources_for(key)
-        usable = [source for source in sources if not (self.offline and source.remote)]
-        if not usable:
-            self._give_up(key, trouble, sources)
+    def _fetch(self, key: Key, trouble: list[StoreError], progress: ProgressFactory | None) -> Path:
+        usable = self._usable(key, self.sources_for(key), trouble)
         final = self.manifest.locate(key)
         if trouble:
             _log.warning("%s It is fetched again.", trouble[-1])
@@ -325,124 +225,18 @@ class Store:
             path, _ = self._find(key)
             if path is not None:
                 return path  # another process was quicker
-            return self._fill(key, final, usable, progress)
+            return self._fill(key, usable, progress)
 
-    def _fill(
-        self, key: Key, final: Path, sources: list[Source], progress: ProgressFactory | None = None
-    ) -> Path:
-        failures: list[ProjectCacheError] = []
-        for source in sources:
-            for attempt in range(self.tries):
-                try:
-                    return self._fill_from(source, key, final, progress or self.progress)
-                except MissingObjectError as error:
-                    failures.append(error)
-                    break
-                except (ContentError, CorruptObjectError) as error:
-                    failures.append(error)
-                    if attempt + 1 < self.tries:
-                        _log.warning("%s It is asked for again (%d of %d).", error, attempt + 2, self.tries)
-                except TransferError as error:
-                    failures.append(error)
-                    break
-        real = [f for f in failures if not isinstance(f, MissingObjectError)] or failures
-        if len({type(f) for f in real}) == 1 or len(sources) == 1:
-            raise real[-1]
-        raise TransferError(f"{key} could not be had: " + " / ".join(str(f) for f in real)) from real[-1]
+    def _usable(self, key: Key, sources: list[Source], trouble: Sequence[StoreError] = ()) -> list[Source]:
+        """Return the sources that may be asked now; raise if there is none."""
+        usable = [source for source in sources if not (self.offline and source.remote)]
+        if not usable:
+            give_up(self._layers, key, trouble, sources)
+        return usable
 
-    def _fill_from(self, source: Source, key: Key, final: Path, shown: ProgressFactory) -> Path:
-        entry = self.manifest.entry(key)
-        algorithm = entry.digest.partition(":")[0] if entry.digest else "blake3"
-        part = Part.claim(final, algorithm=algorithm, limit=entry.size)
-        try:
-            with shown(key) as progress:
-                filled = source.fill(key, part, progress)
-        except (TransferError, KeyboardInterrupt):
-            # What has arrived is kept for the next try, if it can be told to what version it belongs.
-            if part.journal.validator and part.held:
-                try:
-                    part.release()
-                except StoreError:
-                    part.discard()
-            else:
-                part.discard()
-            raise
-        except BaseException:
-            part.discard()
-            raise
-        try:
-            part.close()
-            self._verify_part(key, part, filled)
-            # The receipt first: a crash in between leaves one that does not fit, never a file that it slanders.
-            Receipt.of(part.path, key, part.digest, filled.validator, filled.origin, filled.recipe).write(
-                final
-            )
-            publish(part.path, final)
-        except FileNotFoundError as error:
-            # another process took this one for dead, and the part with it
-            part.discard()
-            path, _ = self._find(key)
-            if path is not None:
-                return path
-            raise ContentError(f"The unfinished file of {key} was taken over by another process.") from error
-        except BaseException:
-            part.discard()
-            raise
-        part.forget()
-        sweep(final)
-        status = final.stat()
-        self._known[key] = (final, status.st_size, status.st_mtime_ns)
-        return final
-
-    def _verify_part(self, key: Key, part: Part, filled: Filled) -> None:
-        """Raise if a filled part is not what was to arrive; before it gets its name."""
-        entry = self.manifest.entry(key)
-        for who, size in ((filled.origin, filled.size), ("the manifest", entry.size)):
-            if size is not None and size != part.position:
-                raise ContentError(
-                    f"{key} arrived from {filled.origin} with {part.position:,} bytes; {who} says {size:,}."
-                )
-        for who, digest in ((filled.origin, filled.digest), ("the manifest", entry.digest)):
-            if digest is not None:
-                found = (
-                    part.digest
-                    if _same_kind(digest, part.digest)
-                    else digest_of(part.path, digest.partition(":")[0])
-                )
-                if found != digest:
-                    raise CorruptObjectError(
-                        f"{key} arrived from {filled.origin} with other bytes than {who} says ({found}, not {digest}). "
-                        f"Nothing was stored."
-                    )
-        try:
-            check_format(key, part.path, part.position)
-        except CorruptObjectError as error:
-            raise ContentError(
-                f"{filled.origin} sent something else than {key}: {error} Nothing was stored."
-            ) from error
-
-    def _give_up(self, key: Key, trouble: list[StoreError], sources: list[Source]) -> NoReturn:
-        """Raise what fits: nothing can fill the object."""
-        place = self.manifest.locate(key)
-        searched = ", ".join(str(layer.locate(key)) for layer in (*self.layers, self.manifest))
-        named = shlex.quote(str(self.manifest.path or self.manifest.project))
-        how = f"project-cache fetch {key} --manifest {named}"
-        if trouble:
-            raise CorruptObjectError(
-                f"{trouble[0]} "
-                + (
-                    f"It could not be fetched again, being offline; online, this does: {how}"
-                    if sources
-                    else ""
-                )
-            )
-        if sources:
-            raise OfflineError(
-                f"{key} is not in the cache ({searched}), and the network is not to be used. Online, this gets it: {how}"
-            )
-        raise MissingObjectError(
-            f"{key} is not in the cache ({searched}), and this cache has no source for it. Put the file at {place}."
-        )
+    def _fill(self, key: Key, sources: list[Source], progress: ProgressFactory | None = None) -> Path:
+        found = fill(self._layers, key, sources, tries=self.tries, shown=progress or self.progress)
+        return self._noted(key, found)
 
     # Keeping -----------------------------------------------------------------------------------
 
@@ -450,19 +244,17 @@ class Store:
         """Return the objects that this store has given to anybody, in this process."""
         return sorted({*self._known, *self._streamed}, key=str)
 
+    def sizes(self) -> dict[Key, int]:
+        """Return the bytes of the files that it has given, as they were then: nothing is looked at."""
+        return {key: found.size for key, found in dict(self._known).items()}
+
     def hand_out(self, key: Key) -> None:
         """Take note of an object that is read where it is, without being fetched."""
         self._streamed.add(key)
 
     def present(self, kinds: Iterable[str] | None = None) -> dict[Key, Path]:
         """Return the objects that are in any layer, by key."""
-        found: dict[Key, Path] = {}
-        for layer in (*self.layers, self.manifest):
-            for kind in kinds if kinds is not None else layer.layout.kinds():
-                for key, path in layer.scan(kind):
-                    if self._allowed(key):
-                        found.setdefault(key, path)
-        return found
+        return self._layers.present(kinds)
 
     def verify(
         self,
@@ -488,59 +280,7 @@ class Store:
             In the order of the keys. Files are never changed; a digest that was not known is noted in the
             receipt, where the folder can be written to.
         """
-        there = self.present()
-        wanted = (
-            list(keys)
-            if keys is not None
-            else list(dict.fromkeys([*there, *(e.key for e in self.manifest.objects)]))
-        )
-        verdicts = []
-        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            for n, verdict in enumerate(pool.map(lambda key: self._verdict(key, there.get(key)), wanted), 1):
-                progress(n, len(wanted))
-                verdicts.append(verdict)
-        return verdicts
-
-    def _verdict(self, key: Key, path: Path | None) -> Verdict:
-        path = path or self.manifest.locate(key)
-        before, verdict = None, Verdict(key, path, "missing", "it is not there")
-        # what another process has replaced in the meantime is looked at again
-        for _ in range(_LOOKS):
-            stamp = _stamp(path)
-            if stamp == before:
-                break
-            before, verdict = stamp, self._looked_at(key, path)
-        return verdict
-
-    def _looked_at(self, key: Key, path: Path) -> Verdict:
-        entry, receipt = self.manifest.entry(key), Receipt.read(path)
-        try:
-            status = path.stat()
-            check_format(key, path, status.st_size)
-            if entry.size is not None and entry.size != status.st_size:
-                return Verdict(
-                    key, path, "corrupt", f"{status.st_size:,} bytes; the manifest says {entry.size:,}"
-                )
-            expected = entry.digest or (receipt.digest if receipt else None)
-            found = digest_of(path, expected.partition(":")[0] if expected else "blake3")
-        except CorruptObjectError as error:
-            return Verdict(key, path, "corrupt", str(error))
-        except FileNotFoundError:
-            return Verdict(key, path, "missing", "it is not there")
-        except OSError as error:
-            return Verdict(key, path, "unreadable", str(error))
-        if expected is not None and found != expected:
-            return Verdict(key, path, "corrupt", f"its digest is {found}, not {expected}")
-        if path == self.manifest.locate(key) and (
-            receipt is None or not receipt.fits(status.st_size, status.st_mtime_ns)
-        ):
-            old = receipt or Receipt(str(key), 0, 0, "")
-            note = Receipt.of(path, key, found, old.validator, old.origin, old.recipe)
-            if _stamp(path) == (status.st_ino, note.size, note.mtime_ns) == _stamp_of(status):
-                note.write(path)
-        return Verdict(
-            key, path, "good" if expected else "seen", "" if expected else "no digest was known until now"
-        )
+        return verdicts.verify(self._layers, keys, workers=workers, progress=progress)
 
     def renew(self, key: Key, source: Source | None = None) -> Path:
         """Return the path of an object that was fetched anew, whatever lies there; that stays until the new one is whole.
@@ -557,14 +297,11 @@ class Store:
         MissingObjectError
             No source has it (:class:`~project_cache.errors.OfflineError`: none may be asked). What lies there stays.
         """
-        sources = self.sources_for(key) if source is None else [source]
-        usable = [source for source in sources if not (self.offline and source.remote)]
-        if not usable:
-            self._give_up(key, [], sources)
+        usable = self._usable(key, self.sources_for(key) if source is None else [source])
         final = self.manifest.locate(key)
         make_folder(final.parent)
         with self._lock_of(key), object_lock(final, str(key), timeout=self.lock_timeout):
-            return self._fill(key, final, usable)
+            return self._fill(key, usable)
 
     def obtainable(self, key: Key) -> bool:
         """Return whether some source may have the object, were it gone."""
@@ -585,19 +322,3 @@ class Store:
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._known, self._busy, self._guard, self._pid = {}, {}, threading.Lock(), os.getpid()
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells a file from one that has taken its place; None where there is none."""
-    try:
-        return _stamp_of(path.stat())
-    except OSError:
-        return None
-
-
-def _stamp_of(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _same_kind(one: str, other: str) -> bool:
-    return one.partition(":")[0] == other.partition(":")[0]
