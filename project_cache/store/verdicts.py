@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -119,9 +120,10 @@ def _looked_at(manifest: Manifest, key: Key, path: Path) -> Verdict:
         receipt is None or not receipt.fits(status.st_size, status.st_mtime_ns)
     ):
         old = receipt or Receipt(str(key), 0, 0, "")
-        note = Receipt.of(path, key, found, old.validator, old.origin, old.recipe)
-        if _stamp(path) == (status.st_ino, note.size, note.mtime_ns) == _stamp_of(status):
-            note.write(path)
+        with contextlib.suppress(FileNotFoundError):  # it was pruned just now, and is looked at again
+            note = Receipt.of(path, key, found, old.validator, old.origin, old.recipe)
+            if _stamp(path) == (status.st_ino, note.size, note.mtime_ns) == _stamp_of(status):
+                note.write(path)
     return Verdict(
         key, path, "good" if expected else "seen", "" if expected else "no digest was known until now"
     )

@@ -89,3 +89,20 @@ def test_a_file_that_is_pruned_while_it_is_verified_is_missing(
     monkeypatch.setattr(verdicts, "digest_of", gone)
     assert [v.state for v in store.verify()] == ["missing"]
     assert not path.exists()
+
+
+def test_a_file_that_is_pruned_before_its_digest_is_noted_is_missing(
+    folder: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(folder, origin)
+    path = store.get(KEY)
+    Receipt.path_for(path).unlink()
+
+    def late(file: Path, algorithm: str) -> str:
+        found = digest_of(file, algorithm)
+        file.unlink()
+        return found
+
+    monkeypatch.setattr(verdicts, "digest_of", late)
+    assert [v.state for v in store.verify()] == ["missing"]
+    assert not Receipt.path_for(path).exists()
