@@ -47,10 +47,10 @@ class TableFile:
         The file, for what errors say.
     id_name : str or tuple of str
         The column of ids: the first of these that there is.
-    columns : mapping of str to numpy.ndarray
-        Values by name, or
-    names, load
-        the names, and what returns the values of some of them.
+    names : sequence of str
+        Of all its columns.
+    load : callable
+        Returns the values of some of them, by their names.
     """
 
     def __init__(self, path: Path, id_name: str | tuple[str, ...], names: Sequence[str], load: Any) -> None:

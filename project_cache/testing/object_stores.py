@@ -314,8 +314,10 @@ class LatentLine:
             ready.set()
             await self._over.wait()
             server.close()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            carrying = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in carrying:
                 task.cancel()
+            await asyncio.gather(*carrying, return_exceptions=True)
 
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(serve(),), daemon=True)
         self._thread.start()
@@ -348,4 +350,5 @@ class LatentLine:
             finally:
                 sink.close()
 
-        await asyncio.gather(pump(near_in, far_out, self._seconds), pump(far_in, near_out, 0.0))
+        with contextlib.suppress(asyncio.CancelledError):  # over: asyncio would tell of it at length
+            await asyncio.gather(pump(near_in, far_out, self._seconds), pump(far_in, near_out, 0.0))
