@@ -160,8 +160,11 @@ class Pulse:
     hands full (as between two programs on one computer), a single stream is the fastest there is.
     """
 
-    #: seconds of a look; two in a row must say the same
+    #: seconds of a look
     LOOK_S = 0.125
+    #: how many looks in a row must say the same: of a slow line, and of one that is not so slow, where there is less to
+    #: gain, and which may be a server that has yet to find its bytes
+    LOOKS, MORE_LOOKS = 2, 4
     #: a single connection that is as fast as this fills most lines, in bytes a second
     FAST = 100e6
     #: the share of the time that must be waiting
@@ -208,7 +211,7 @@ class Pulse:
         # what is here in half a second needs no help
         helps = rate < limit and waiting > self.WAITING and left > max(2 * LEAST_HALF, rate * 0.5)
         self._looks = self._looks + 1 if helps else 0
-        return self._looks > 1
+        return self._looks >= (self.LOOKS if rate < self.FAST / 4 else self.MORE_LOOKS)
 
 
 class Connections:

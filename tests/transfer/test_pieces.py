@@ -88,6 +88,20 @@ def test_more_connections_are_for_lines_that_are_waited_for(
     assert pulse.says_split(0.6, left, most) is split
 
 
+def test_the_faster_it_is_the_longer_it_is_watched() -> None:
+    pulse = Pulse(now=0.0)
+    said = []
+    for n in range(1, 6):
+        pulse.beat(15 * MIB, 0.29)  # 50 MB/s
+        said.append(pulse.says_split(0.3 * n, 1 << 30))
+    assert said == [False, False, False, True, True]
+    # a server that had to find its bytes first
+    pulse = Pulse(now=0.0)
+    for n, count in enumerate([15, 12, 8, 400, 15, 15], 1):
+        pulse.beat(count * MIB, 0.29)
+        assert not pulse.says_split(0.3 * n, 1 << 30)
+
+
 def grown(rates: list[float], most: int = 16) -> list[int]:
     """How many connections are wanted, second by second, at such rates."""
     line, arrived, found = Connections(most, 0.0), 0.0, []
