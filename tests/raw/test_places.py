@@ -41,7 +41,7 @@ from project_cache.raw.stores import RemoteStat
 from project_cache.testing.faults import status, truncated
 from project_cache.testing.object_stores import SeaweedServer
 from project_cache.testing.server import ObjectServer, Served
-from project_cache.transfer.remote import RemoteFile
+from project_cache.transfer.remote_file import RemoteFile
 
 
 @pytest.fixture(scope="module")
