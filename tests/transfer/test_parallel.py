@@ -78,12 +78,9 @@ def test_a_slow_line_gets_more_connections(
         seen.append(done)
         threads.add(threading.current_thread())
 
-    began = time.monotonic()
     filled = fetch(server, part, clock, progress=progress)
-    seconds = time.monotonic() - began
     assert_whole(part, large[0])
     assert filled.validator == Served(large[0]).validator
-    assert seconds < SIZE / RATE  # as one alone would take
     assert "range" not in server.log[0].headers
     assert len(server.log) > 8
     assert {each.headers["if-range"] for each in server.log[1:]} == {Served(large[0]).validator}
