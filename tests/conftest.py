@@ -7,6 +7,7 @@ cannot be written to (as root: under ``setpriv`` as in :func:`unprivileged`, or 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import socket
@@ -37,6 +38,18 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
         if FOLDER != "readonly" or any(Path(name).is_relative_to(ROOT / "project_cache") for name in frames):
             raise
     pytest.skip("it writes to its folder itself, which is read-only this time")
+
+
+@pytest.fixture(autouse=True)
+def collector_rests() -> Iterator[None]:
+    """Collect no garbage in the middle of a test.
+
+    h5py frees what it made under a lock of its own, which a read holds while it waits for a server. Where that server
+    is a thread of the same process, as only in tests, and the collector runs in it, both would wait for ever.
+    """
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
