@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import io
 import json
 import zlib
 from collections.abc import Callable, Mapping
@@ -25,6 +24,7 @@ from project_cache.files import new_hasher
 from project_cache.nwb.file import open_unlocked, reading
 from project_cache.nwb.grid import Grid, grid_of
 from project_cache.transfer.remote import BLOCK
+from project_cache.transfer.remote_file import RemoteFile
 
 __all__ = ["Skeleton", "address_of", "skeleton_of"]
 
@@ -209,34 +209,18 @@ def skeleton_of(path: Path, digest: str | None = None) -> Skeleton:
     return Skeleton(size, found, ranges, data, bytes(sums), _grids(path))
 
 
-class _Recorder(io.RawIOBase):
+class _Recorder(RemoteFile):
     """A file that notes what is read of it."""
 
     def __init__(self, read_at: Callable[[int, int], bytes], size: int) -> None:
-        super().__init__()
-        self._read_at, self._size, self._at = read_at, size, 0
+        super().__init__(read_at, size)
         self.ranges: list[Range] = []
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, {0: 0, 1: self._at, 2: self._size}[whence] + offset)
-        return self._at
-
     def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self._read_at(self._at, min(self._at + len(view), self._size))
-        view[: len(data)] = data
-        self.ranges.append((self._at, self._at + len(data)))
-        self._at += len(data)
-        return len(data)
+        start = self.tell()
+        count = super().readinto(buffer)
+        self.ranges.append((start, start + count))
+        return count
 
 
 def _grained(ranges: list[Range], size: int) -> list[Range]:

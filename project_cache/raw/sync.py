@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from project_cache.errors import CorruptObjectError, MissingDataError
+from project_cache.nwb.arrays import check, offset_of
 from project_cache.raw.places import AnyPath, opened_hdf5, place
 
 __all__ = ["RIG_LINES", "SyncFile"]
@@ -248,10 +249,9 @@ class SyncFile:
 
 def _in_place(path: AnyPath, dataset: h5py.Dataset) -> npt.NDArray[Any] | None:
     """Return a data set from where it lies in the file as it is, or None: other threads wait for HDF5, not for this."""
-    offset = dataset.id.get_offset()
-    if not isinstance(path, Path) or offset is None or not dataset.dtype.isnative or dataset.external:
-        return None
-    if dataset.id.get_type().get_size() != dataset.dtype.itemsize:
+    check(dataset)
+    offset = offset_of(dataset)
+    if not isinstance(path, Path) or offset is None:
         return None
     found = np.fromfile(path, dataset.dtype, dataset.size, offset=offset)
     return found.reshape(dataset.shape) if found.size == dataset.size else None

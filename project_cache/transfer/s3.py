@@ -273,8 +273,15 @@ class _S3Answer:
         self._body = response.get("Body")
 
     def blocks(self) -> Iterator[bytes | memoryview]:
-        # what boto3 wraps is urllib3's answer, as the web transport has it; without, it is slower by a half
-        return iter(()) if self._body is None else received(getattr(self._body, "_raw_stream", self._body))
+        from botocore.exceptions import BotoCoreError
+
+        if self._body is None:
+            return
+        try:
+            # what boto3 wraps is urllib3's answer, as the web transport has it
+            yield from received(getattr(self._body, "_raw_stream", self._body))
+        except BotoCoreError:
+            raise Dropped("the connection broke off") from None
 
     def close(self) -> None:
         if self._body is not None:

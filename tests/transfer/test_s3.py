@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.exceptions import IncompleteReadError
 
 from project_cache.errors import ContentError, ServerError, TransferError
 from project_cache.testing import faults
 from project_cache.testing.server import ObjectServer, Served
 from project_cache.transfer.retry import Policy
-from project_cache.transfer.s3 import Listed, S3Transport, s3_url
+from project_cache.transfer.s3 import Listed, S3Transport, _S3Answer, s3_url
+from project_cache.transfer.transport import Dropped
 
 QUICK = Policy(tries=2, silence_s=1.0, connect_s=5.0, first_wait_s=0.01)
 KEYS = ["a/1", "a/2", "a/b/3", "a/b/4", "a/c d/5%"]
@@ -128,3 +131,22 @@ def test_a_bucket_that_does_not_want_a_signature_gets_none_and_others_do(
         assert b"".join(map(bytes, answer.blocks())) == f"/{bucket}/a/1".encode()
         answer.close()
     assert ["authorization" in each.headers for each in server.log] == [True, False, False, True]
+
+
+def test_a_body_that_is_not_urllib3s_is_read_all_the_same() -> None:
+    class Body:
+        """What boto3 gives, without what it wraps."""
+
+        def __init__(self, *, breaks: bool) -> None:
+            self.breaks, self.file = breaks, io.BytesIO(bytes(range(256)) * 1000)
+
+        def readinto(self, buffer: memoryview) -> int:
+            count = self.file.readinto(buffer)
+            if not count and self.breaks:
+                raise IncompleteReadError(actual_bytes=1, expected_bytes=2)
+            return count
+
+    whole = _S3Answer({"Body": Body(breaks=False)})
+    assert b"".join(whole.blocks()) == bytes(range(256)) * 1000
+    with pytest.raises(Dropped, match="broke off"):
+        list(_S3Answer({"Body": Body(breaks=True)}).blocks())
